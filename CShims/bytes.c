@@ -1,0 +1,195 @@
+#define _GNU_SOURCE
+#include "include/bytes.h"
+
+#include <string.h>
+
+// --- CRC-32C ---------------------------------------------------------------------------------
+// Three interleaved hardware lanes over large ranges (the instruction has a latency of three
+// cycles and a throughput of one), joined by tables that multiply by x^(8n) mod P.
+
+static const uint32_t polynomial = 0x82f63b78u;
+
+static uint32_t software_table[256];
+enum { LONG_LANE = 4096, SHORT_LANE = 256 };
+static uint32_t long_shift[4][256], short_shift[4][256];
+
+static uint32_t multiply(const uint32_t *matrix, uint32_t vector) {
+  uint32_t sum = 0;
+  for (; vector; vector >>= 1, matrix++)
+    if (vector & 1) sum ^= *matrix;
+  return sum;
+}
+
+static void square(uint32_t *out, const uint32_t *matrix) {
+  for (int i = 0; i < 32; i++) out[i] = multiply(matrix, matrix[i]);
+}
+
+// Fills `table` with the operator that appends `count` zero bytes; `count` is a power of two.
+static void make_shift(uint32_t table[4][256], size_t count) {
+  uint32_t a[32], b[32];
+  a[0] = polynomial;
+  for (int i = 1; i < 32; i++) a[i] = 1u << (i - 1);
+  for (int k = 0; k < 3; k++) {
+    square(b, a);
+    memcpy(a, b, sizeof a);
+  }
+  for (; count > 1; count >>= 1) {
+    square(b, a);
+    memcpy(a, b, sizeof a);
+  }
+  for (uint32_t n = 0; n < 256; n++)
+    for (int k = 0; k < 4; k++) table[k][n] = multiply(a, n << (8 * k));
+}
+
+static int has_hardware;
+
+__attribute__((constructor)) static void make_tables(void) {
+  for (uint32_t n = 0; n < 256; n++) {
+    uint32_t c = n;
+    for (int k = 0; k < 8; k++) c = (c >> 1) ^ ((c & 1) ? polynomial : 0);
+    software_table[n] = c;
+  }
+  make_shift(long_shift, LONG_LANE);
+  make_shift(short_shift, SHORT_LANE);
+#if defined(__x86_64__)
+  has_hardware = __builtin_cpu_supports("sse4.2");
+#endif
+}
+
+static uint32_t crc_software(uint32_t c, const uint8_t *p, size_t n) {
+  while (n--) c = software_table[(c ^ *p++) & 0xff] ^ (c >> 8);
+  return c;
+}
+
+#if defined(__x86_64__)
+static inline uint32_t shift(const uint32_t t[4][256], uint32_t c) {
+  return t[0][c & 255] ^ t[1][(c >> 8) & 255] ^ t[2][(c >> 16) & 255] ^ t[3][c >> 24];
+}
+
+__attribute__((target("sse4.2"))) static uint64_t lanes(uint64_t c, const uint8_t **bytes,
+                                                        size_t *count, size_t lane,
+                                                        const uint32_t t[4][256]) {
+  const uint8_t *p = *bytes;
+  size_t n = *count;
+  while (n >= 3 * lane) {
+    uint64_t c1 = 0, c2 = 0;
+    for (const uint8_t *end = p + lane; p < end; p += 8) {
+      uint64_t w0, w1, w2;
+      memcpy(&w0, p, 8);
+      memcpy(&w1, p + lane, 8);
+      memcpy(&w2, p + 2 * lane, 8);
+      c = __builtin_ia32_crc32di(c, w0);
+      c1 = __builtin_ia32_crc32di(c1, w1);
+      c2 = __builtin_ia32_crc32di(c2, w2);
+    }
+    c = shift(t, (uint32_t)c) ^ c1;
+    c = shift(t, (uint32_t)c) ^ c2;
+    p += 2 * lane;
+    n -= 3 * lane;
+  }
+  *bytes = p;
+  *count = n;
+  return c;
+}
+
+__attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t seed, const uint8_t *p,
+                                                               size_t n) {
+  uint64_t c = seed;
+  c = lanes(c, &p, &n, LONG_LANE, long_shift);
+  c = lanes(c, &p, &n, SHORT_LANE, short_shift);
+  while (n >= 8) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+    c = __builtin_ia32_crc32di(c, w);
+    p += 8;
+    n -= 8;
+  }
+  uint32_t r = (uint32_t)c;
+  while (n--) r = __builtin_ia32_crc32qi(r, *p++);
+  return r;
+}
+#endif
+
+uint32_t penstock_crc32c(uint32_t seed, const void *bytes, size_t count) {
+#if defined(__x86_64__)
+  if (has_hardware) return ~crc_hardware(~seed, bytes, count);
+#endif
+  return ~crc_software(~seed, bytes, count);
+}
+
+// --- Search and copy -------------------------------------------------------------------------
+
+size_t penstock_find(const void *bytes, size_t from, size_t to, uint8_t byte) {
+  if (from >= to) return to;
+  const uint8_t *found = memchr((const uint8_t *)bytes + from, byte, to - from);
+  return found ? (size_t)(found - (const uint8_t *)bytes) : to;
+}
+
+static inline uint64_t zero_bytes(uint64_t w) {
+  return (w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull;
+}
+static inline uint64_t equal_bytes(uint64_t w, uint8_t byte) {
+  return zero_bytes(w ^ (0x0101010101010101ull * byte));
+}
+
+typedef uint8_t vector16 __attribute__((vector_size(16), aligned(1)));
+
+int penstock_copy_payload(void *destination, const void *source, size_t count) {
+  const uint8_t *s = source;
+  uint8_t *d = destination;
+  vector16 found = {0};
+  while (count >= 16) {
+    vector16 v;
+    memcpy(&v, s, 16);
+    memcpy(d, &v, 16);
+    found |= (vector16)(v == (uint8_t)'\n') | (vector16)(v == (uint8_t)0);
+    s += 16;
+    d += 16;
+    count -= 16;
+  }
+  uint64_t any[2];
+  memcpy(any, &found, 16);
+  uint64_t hit = any[0] | any[1];
+  if (count >= 8) {
+    uint64_t w;
+    memcpy(&w, s, 8);
+    memcpy(d, &w, 8);
+    hit |= zero_bytes(w) | equal_bytes(w, '\n');
+    s += 8;
+    d += 8;
+    count -= 8;
+  }
+  while (count--) {
+    hit |= (*s == '\n') | (*s == 0);
+    *d++ = *s++;
+  }
+  return hit != 0;
+}
+
+int penstock_copy_word(void *destination, const void *source, size_t count) {
+  const uint8_t *s = source;
+  uint8_t *d = destination;
+  uint64_t hit = 0;
+  while (count >= 8) {
+    uint64_t w;
+    memcpy(&w, s, 8);
+    memcpy(d, &w, 8);
+    hit |= zero_bytes(w) | equal_bytes(w, '\n') | equal_bytes(w, '\t') | equal_bytes(w, ' ') |
+           equal_bytes(w, '\\');
+    s += 8;
+    d += 8;
+    count -= 8;
+  }
+  while (count--) {
+    uint8_t b = *s++;
+    hit |= (b == '\n') | (b == 0) | (b == '\t') | (b == ' ') | (b == '\\');
+    *d++ = b;
+  }
+  return hit != 0;
+}
+
+int penstock_all(const void *bytes, size_t count, uint8_t byte) {
+  const uint8_t *p = bytes;
+  if (count == 0) return 1;
+  return p[0] == byte && memcmp(p, p + 1, count - 1) == 0;
+}

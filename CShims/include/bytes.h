@@ -1,0 +1,21 @@
+// Byte work that C does several times faster than a checked loop: checksum, search, escaped copy.
+#pragma once
+#include <features.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// CRC-32C (Castagnoli, RFC 3720 B.4) of `count` bytes, continuing from `seed` (0 at the start).
+uint32_t penstock_crc32c(uint32_t seed, const void *bytes, size_t count);
+
+// Offset of the first `byte` in [from, to) of `bytes`, or `to`.
+size_t penstock_find(const void *bytes, size_t from, size_t to, uint8_t byte);
+
+// Copies `count` bytes; returns 1 when they hold a byte that a payload has to escape (LF, NUL).
+int penstock_copy_payload(void *destination, const void *source, size_t count);
+
+// Copies `count` bytes; returns 1 when they hold a byte that a name or value has to escape
+// (SP, TAB, LF, NUL, backslash). `count` is small.
+int penstock_copy_word(void *destination, const void *source, size_t count);
+
+// Whether all `count` bytes are `byte`.
+int penstock_all(const void *bytes, size_t count, uint8_t byte);

@@ -1,0 +1,213 @@
+#define _GNU_SOURCE
+#include "include/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
+enum { MEMINFO_WORDS = 16, MEMINFO_DROPS = 8 };
+
+static int resolve(const char *host, uint16_t port, int type, bool passive,
+                   struct sockaddr_storage *out, socklen_t *length, int *family) {
+  char service[8];
+  snprintf(service, sizeof service, "%u", port);
+  struct addrinfo hints = {.ai_socktype = type,
+                           .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)};
+  struct addrinfo *list = NULL;
+  if (getaddrinfo(host && *host ? host : NULL, service, &hints, &list) != 0 || !list)
+    return -EADDRNOTAVAIL;
+  memcpy(out, list->ai_addr, list->ai_addrlen);
+  *length = list->ai_addrlen;
+  *family = list->ai_family;
+  freeaddrinfo(list);
+  return 0;
+}
+
+static int fail(int descriptor) {
+  int error = errno;
+  close(descriptor);
+  return -error;
+}
+
+static int bind_retrying(int descriptor, const struct sockaddr *address, socklen_t length,
+                         int retry_ms) {
+  for (;;) {
+    if (bind(descriptor, address, length) == 0) return 0;
+    if (errno != EADDRINUSE || retry_ms-- <= 0) return -errno;
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+  }
+}
+
+static int bound(const char *host, uint16_t port, int type, int retry_ms) {
+  struct sockaddr_storage address;
+  socklen_t length;
+  int family, one = 1;
+  int result = resolve(host, port, type, true, &address, &length, &family);
+  if (result < 0) return result;
+  int d = socket(family, type | SOCK_CLOEXEC, 0);
+  if (d < 0) return -errno;
+  if (type == SOCK_STREAM && setsockopt(d, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+    return fail(d);
+  if (setsockopt(d, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0) return fail(d);
+  result = bind_retrying(d, (struct sockaddr *)&address, length, retry_ms);
+  if (result < 0) {
+    close(d);
+    return result;
+  }
+  return d;
+}
+
+int penstock_listen_tcp(const char *host, uint16_t port, int backlog, int retry_ms) {
+  int d = bound(host, port, SOCK_STREAM, retry_ms), one = 1;
+  if (d < 0) return d;
+  setsockopt(d, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (listen(d, backlog) < 0) return fail(d);
+  return d;
+}
+
+int penstock_bind_udp(const char *host, uint16_t port, int receive_bytes, int retry_ms) {
+  int d = bound(host, port, SOCK_DGRAM, retry_ms), one = 1;
+  if (d < 0) return d;
+  // Beyond net.core.rmem_max only with CAP_NET_ADMIN; else as much as the kernel allows.
+  if (setsockopt(d, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof receive_bytes) < 0)
+    setsockopt(d, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+  setsockopt(d, SOL_UDP, UDP_GRO, &one, sizeof one);  // older kernels do without
+  return d;
+}
+
+static int unix_address(const char *path, struct sockaddr_un *out) {
+  size_t n = strlen(path);
+  if (n == 0 || n >= sizeof out->sun_path) return -ENAMETOOLONG;
+  memset(out, 0, sizeof *out);
+  out->sun_family = AF_UNIX;
+  memcpy(out->sun_path, path, n);
+  return 0;
+}
+
+int penstock_connect_unix(const char *path) {
+  struct sockaddr_un address;
+  int result = unix_address(path, &address);
+  if (result < 0) return result;
+  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (d < 0) return -errno;
+  if (connect(d, (struct sockaddr *)&address, sizeof address) < 0) return fail(d);
+  return d;
+}
+
+int penstock_listen_unix(const char *path, int backlog) {
+  struct sockaddr_un address;
+  int result = unix_address(path, &address);
+  if (result < 0) return result;
+  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (d < 0) return -errno;
+  if (bind(d, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (errno != EADDRINUSE) return fail(d);
+    int other = penstock_connect_unix(path);
+    if (other >= 0) {
+      close(other);
+      close(d);
+      return -EADDRINUSE;
+    }
+    if (other != -ECONNREFUSED || unlink(path) < 0 ||
+        bind(d, (struct sockaddr *)&address, sizeof address) < 0) {
+      close(d);
+      return -EADDRINUSE;
+    }
+  }
+  if (listen(d, backlog) < 0) return fail(d);
+  return d;
+}
+
+static int connected(const char *host, uint16_t port, int type) {
+  struct sockaddr_storage address;
+  socklen_t length;
+  int family, one = 1;
+  int result = resolve(host, port, type, false, &address, &length, &family);
+  if (result < 0) return result;
+  int d = socket(family, type | SOCK_CLOEXEC, 0);
+  if (d < 0) return -errno;
+  if (connect(d, (struct sockaddr *)&address, length) < 0) return fail(d);
+  if (type == SOCK_STREAM) setsockopt(d, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return d;
+}
+
+int penstock_connect_tcp(const char *host, uint16_t port) {
+  return connected(host, port, SOCK_STREAM);
+}
+
+int penstock_connect_udp(const char *host, uint16_t port) {
+  return connected(host, port, SOCK_DGRAM);
+}
+
+int penstock_bound_port(int descriptor) {
+  struct sockaddr_storage address;
+  socklen_t length = sizeof address;
+  if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
+  if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
+  if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+  return 0;
+}
+
+int penstock_is_datagram(int descriptor) {
+  int type;
+  socklen_t length = sizeof type;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
+  return type == SOCK_DGRAM;
+}
+
+int64_t penstock_dropped_buffers(int descriptor) {
+  uint32_t info[MEMINFO_WORDS] = {0};
+  socklen_t length = sizeof info;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, info, &length) < 0) return -errno;
+  return info[MEMINFO_DROPS];
+}
+
+int penstock_receive_buffer(int descriptor) {
+  int bytes;
+  socklen_t length = sizeof bytes;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, &length) < 0) return -errno;
+  return bytes;
+}
+
+int penstock_spread_datagrams(int descriptor, unsigned socket_count) {
+  struct sock_filter code[] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, socket_count},
+      {BPF_RET | BPF_A, 0, 0, 0},
+  };
+  struct sock_fprog program = {sizeof code / sizeof *code, code};
+  if (setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0)
+    return -errno;
+  return 0;
+}
+
+int penstock_segment_sends(int descriptor, int segment) {
+  if (setsockopt(descriptor, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0) return -errno;
+  return 0;
+}
+
+int penstock_set_nonblocking(int descriptor, bool nonblocking) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  flags = nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
+}

@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// CShims ◄── PenstockCore ◄── PenstockArchive ◄── Penstock ◄── penstock
+//    C          hot: shard       warm: tables,      public      program
+//                                query, export      library
+//
+// The hot path is one module: a generic ~Copyable type instantiated from another module is
+// called unspecialised and several times slower.
+
+let house: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "penstock",
+  products: [
+    .executable(name: "penstock", targets: ["penstock"]),
+    .library(name: "Penstock", targets: ["Penstock"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .target(
+      name: "CShims", path: "CShims",
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+      linkerSettings: [.linkedLibrary("uring"), .linkedLibrary("lz4")]),
+    .target(name: "PenstockCore", dependencies: ["CShims"], swiftSettings: house),
+    .target(
+      name: "PenstockArchive", dependencies: ["PenstockCore", "CShims"], swiftSettings: house),
+    .target(
+      name: "Penstock", dependencies: ["PenstockArchive", "PenstockCore"], swiftSettings: house),
+    .executableTarget(
+      name: "penstock",
+      dependencies: [
+        "Penstock", "PenstockArchive", "PenstockCore", "CShims",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: house),
+    .testTarget(
+      name: "PenstockCoreTests", dependencies: ["PenstockCore", "CShims"], swiftSettings: house),
+    .testTarget(
+      name: "PenstockArchiveTests", dependencies: ["PenstockArchive", "PenstockCore"],
+      swiftSettings: house),
+    .testTarget(
+      name: "penstockTests", dependencies: ["Penstock", "PenstockArchive", "PenstockCore"],
+      swiftSettings: house),
+  ]
+)

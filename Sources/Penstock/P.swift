@@ -1,0 +1,2 @@
+internal import PenstockCore
+package enum Placeholder {}

@@ -1,0 +1,187 @@
+// Reading untrusted bytes: word loads, search and number parsing over `RawSpan`.
+//
+// Every access is checked once and can touch nothing outside the span; the tail of a span reads as
+// zeros, so callers may load eight bytes anywhere. Byte loops with a check per byte reach half of
+// C's speed, eight-byte loads reach it: parsers work on words.
+
+internal import CShims
+
+/// A half-open stretch of bytes inside a buffer the reader of the value knows.
+package typealias ByteRange = Range<Int>
+
+/// The bytes the formats give a meaning to.
+package enum Byte {
+  package static let null: UInt8 = 0x00
+  package static let tab: UInt8 = 0x09
+  package static let lineFeed: UInt8 = 0x0A
+  package static let carriageReturn: UInt8 = 0x0D
+  package static let space: UInt8 = 0x20
+  package static let quote: UInt8 = 0x22
+  package static let hash: UInt8 = 0x23
+  package static let dash: UInt8 = 0x2D
+  package static let slash: UInt8 = 0x2F
+  package static let zero: UInt8 = 0x30
+  package static let nine: UInt8 = 0x39
+  package static let less: UInt8 = 0x3C
+  package static let equals: UInt8 = 0x3D
+  package static let greater: UInt8 = 0x3E
+  package static let openBracket: UInt8 = 0x5B
+  package static let backslash: UInt8 = 0x5C
+  package static let closeBracket: UInt8 = 0x5D
+}
+
+extension RawSpan {
+  /// The byte at `offset`, which must be inside the span.
+  @inline(__always)
+  package func byte(at offset: Int) -> UInt8 {
+    precondition(UInt(bitPattern: offset) < UInt(bitPattern: byteCount))
+    return unsafe unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
+  }
+
+  /// The eight bytes at `offset`, first byte lowest; bytes past the end read as zero.
+  @inline(__always)
+  package func word(at offset: Int) -> UInt64 {
+    if offset >= 0, offset <= byteCount &- 8 {
+      return unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+    }
+    return tailWord(at: offset)
+  }
+
+  @inline(never)
+  private func tailWord(at offset: Int) -> UInt64 {
+    precondition(offset >= 0)
+    var word: UInt64 = 0
+    var index = min(offset &+ 8, byteCount) &- 1
+    while index >= offset {
+      word = word << 8 | UInt64(byte(at: index))
+      index &-= 1
+    }
+    return word
+  }
+
+  /// Offset of the first `wanted` in `[from, to)`, or `to`.
+  @inline(__always)
+  package func firstIndex(of wanted: UInt8, from: Int, to: Int) -> Int {
+    precondition(from >= 0 && to <= byteCount)
+    guard from < to else { return to }
+    return unsafe withUnsafeBytes { buffer in
+      unsafe penstock_find(buffer.baseAddress, from, to, wanted)
+    }
+  }
+
+  /// Like `firstIndex(of:from:to:)`, faster when the byte is expected within a few words.
+  @inline(__always)
+  package func nearIndex(of wanted: UInt8, from: Int, to: Int) -> Int {
+    precondition(from >= 0 && to <= byteCount)
+    let pattern = 0x0101_0101_0101_0101 &* UInt64(wanted)
+    var offset = from
+    while offset < to {
+      let difference = word(at: offset) ^ pattern
+      let zeros = (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
+      if zeros != 0 { return min(offset &+ zeros.trailingZeroBitCount >> 3, to) }
+      offset &+= 8
+    }
+    return to
+  }
+
+  /// Whether the bytes at `offset` are those of `text`.
+  @inline(__always)
+  package func hasBytes(_ text: StaticString, at offset: Int) -> Bool {
+    let count = text.utf8CodeUnitCount
+    guard offset >= 0, offset &+ count <= byteCount else { return false }
+    return unsafe withUnsafeBytes { buffer in
+      for index in 0..<count where unsafe buffer[offset &+ index] != text.utf8Start[index] {
+        return false
+      }
+      return true
+    }
+  }
+
+  /// Whether both spans hold the same bytes.
+  package func equals(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    var offset = 0
+    while offset < byteCount {
+      guard word(at: offset) == other.word(at: offset) else { return false }
+      offset &+= 8
+    }
+    return true
+  }
+
+  /// The number written in decimal digits in `range`; nil when it is empty, holds anything else
+  /// or is longer than `digitCountMax` digits (at most 18).
+  package func decimal(_ range: ByteRange, digitCountMax: Int = 18) -> Int? {
+    guard !range.isEmpty, range.count <= min(digitCountMax, 18) else { return nil }
+    var value = 0
+    for offset in range {
+      let digit = byte(at: offset) &- Byte.zero
+      guard digit <= 9 else { return nil }
+      value = value &* 10 &+ Int(digit)
+    }
+    return value
+  }
+
+  /// The number written in `digitCount` lower-case hexadecimal digits at `offset`.
+  package func hexadecimal(at offset: Int, digitCount: Int) -> UInt64? {
+    guard offset >= 0, digitCount <= 16, offset &+ digitCount <= byteCount else { return nil }
+    var value: UInt64 = 0
+    for index in offset..<(offset &+ digitCount) {
+      let character = byte(at: index)
+      let digit: UInt8
+      switch character {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = character &- UInt8(ascii: "0")
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = character &- UInt8(ascii: "a") &+ 10
+      default: return nil
+      }
+      value = value << 4 | UInt64(digit)
+    }
+    return value
+  }
+
+  /// Whether every byte of `range` is `wanted`.
+  package func isAll(_ wanted: UInt8, in range: ByteRange) -> Bool {
+    unsafe extracting(range).withUnsafeBytes { buffer in
+      unsafe penstock_all(buffer.baseAddress, buffer.count, wanted) == 1
+    }
+  }
+
+  /// CRC-32C of the span, continuing from `seed`.
+  package func checksum(seed: UInt32 = 0) -> UInt32 {
+    unsafe withUnsafeBytes { buffer in
+      unsafe penstock_crc32c(seed, buffer.baseAddress, buffer.count)
+    }
+  }
+
+  /// A copy of the bytes. For cold paths: it allocates.
+  package func array() -> [UInt8] {
+    unsafe withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+}
+
+/// Checksums of things that are not spans.
+package enum Checksum {
+  /// CRC-32C of the eight bytes of `word`, lowest first.
+  package static func ofWord(_ word: UInt64) -> UInt32 {
+    var littleEndian = word.littleEndian
+    return unsafe withUnsafeBytes(of: &littleEndian) {
+      unsafe penstock_crc32c(0, $0.baseAddress, $0.count)
+    }
+  }
+}
+
+extension [UInt8] {
+  /// The bytes as a span, for as long as the array is not changed.
+  package var rawSpan: RawSpan {
+    @_lifetime(borrow self) get {
+      let bytes = unsafe span.bytes
+      return unsafe _overrideLifetime(bytes, borrowing: self)
+    }
+  }
+}
+
+extension String {
+  /// The bytes as text, invalid UTF-8 replaced. For cold paths: it allocates.
+  package init(span: RawSpan) {
+    self = unsafe span.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+}

@@ -1,0 +1,127 @@
+// Memory taken once at start, page-aligned and zeroed, for direct I/O and for the kernel to fill.
+//
+// Pages count as resident only once they are touched, so a buffer may be sized for the worst case.
+// Nothing of it is ever lent out: queued operations name a `ByteRange` of it, parsers borrow a
+// span for the time of one call. Bounds are proved here, once per store: every write is checked
+// against `byteCount` before a byte moves.
+
+internal import CShims
+
+/// Page-aligned memory of fixed size.
+@safe
+package struct AlignedBuffer: ~Copyable {
+  private let base: UnsafeMutableRawPointer
+  /// Size in bytes, a multiple of `pageByteCount`.
+  package let byteCount: Int
+
+  /// The alignment of `base`, in bytes.
+  package static let pageByteCount = 4096
+
+  /// Takes `byteCount` bytes, rounded up to pages. Traps when the machine has none: it is called
+  /// at start only.
+  package init(byteCount: Int) {
+    precondition(byteCount > 0)
+    let rounded = (byteCount + Self.pageByteCount - 1) / Self.pageByteCount * Self.pageByteCount
+    guard let memory = unsafe penstock_map_memory(rounded) else {
+      preconditionFailure("no memory for a buffer of \(rounded) bytes")
+    }
+    unsafe base = memory
+    self.byteCount = rounded
+  }
+
+  deinit { unsafe penstock_unmap(base, byteCount) }
+
+  /// All bytes, for reading.
+  package var bytes: RawSpan {
+    @inline(__always) @_lifetime(borrow self) get {
+      let span = unsafe RawSpan(_unsafeStart: base, byteCount: byteCount)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The bytes of `range`, for reading.
+  @inline(__always)
+  @_lifetime(borrow self)
+  package func bytes(_ range: ByteRange) -> RawSpan {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    let span = unsafe RawSpan(
+      _unsafeStart: base + range.lowerBound, byteCount: range.count)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  /// The address of `range`, for the kernel. The owner of the operation keeps the buffer alive
+  /// and leaves the range alone until the operation has completed.
+  package func address(_ range: ByteRange) -> UnsafeMutableRawPointer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    return unsafe base + range.lowerBound
+  }
+
+  /// Stores one byte.
+  @inline(__always)
+  package mutating func store(_ byte: UInt8, at offset: Int) {
+    precondition(UInt(bitPattern: offset) < UInt(bitPattern: byteCount))
+    unsafe base.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+  }
+
+  /// Stores eight bytes, lowest first.
+  @inline(__always)
+  package mutating func store(_ word: UInt64, at offset: Int) {
+    precondition(offset >= 0 && offset <= byteCount &- 8)
+    unsafe base.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+  }
+
+  /// Copies `source` to `offset`.
+  @inline(__always)
+  package mutating func copy(_ source: RawSpan, to offset: Int) {
+    let count = source.byteCount
+    precondition(offset >= 0 && offset <= byteCount &- count)
+    unsafe source.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return }
+      unsafe (base + offset).copyMemory(from: start, byteCount: count)
+    }
+  }
+
+  /// Copies text known at compile time to `offset`.
+  @inline(__always)
+  package mutating func copy(_ text: StaticString, to offset: Int) {
+    let count = text.utf8CodeUnitCount
+    precondition(offset >= 0 && offset <= byteCount &- count)
+    unsafe (base + offset).copyMemory(from: text.utf8Start, byteCount: count)
+  }
+
+  /// Copies a payload; true when it holds a byte that has to be escaped.
+  @inline(__always)
+  package mutating func copyPayload(_ source: RawSpan, to offset: Int) -> Bool {
+    let count = source.byteCount
+    precondition(offset >= 0 && offset <= byteCount &- count)
+    return unsafe source.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return false }
+      return unsafe penstock_copy_payload(base + offset, start, count) != 0
+    }
+  }
+
+  /// Copies a name or value; true when it holds a byte that has to be escaped.
+  @inline(__always)
+  package mutating func copyWord(_ source: RawSpan, to offset: Int) -> Bool {
+    let count = source.byteCount
+    precondition(offset >= 0 && offset <= byteCount &- count)
+    return unsafe source.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return false }
+      return unsafe penstock_copy_word(base + offset, start, count) != 0
+    }
+  }
+
+  /// Fills `range` with one byte.
+  package mutating func fill(_ range: ByteRange, with byte: UInt8) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    unsafe (base + range.lowerBound).initializeMemory(
+      as: UInt8.self, repeating: byte, count: range.count)
+  }
+
+  /// Moves the bytes of `range` to `offset`; the two may overlap.
+  package mutating func move(_ range: ByteRange, to offset: Int) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    precondition(offset >= 0 && offset <= byteCount &- range.count)
+    unsafe (base + offset).copyMemory(from: base + range.lowerBound, byteCount: range.count)
+  }
+}

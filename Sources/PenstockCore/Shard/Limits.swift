@@ -1,0 +1,68 @@
+// Every limit of a shard: its name, its unit, what it protects and how it was chosen.
+
+/// The sizes of a shard. Fixed at start: nothing grows with load.
+package struct Limits: Sendable {
+  /// Largest event and largest PUT, in bytes: one large slot and one batch have to hold it.
+  package var eventByteCountMax = 1 << 20
+  /// A batch is closed for writing at this size, in bytes: larger ones gained nothing on the
+  /// reference machine and cost latency.
+  package var batchByteCountTarget = 512 << 10
+  /// Capacity of one batch slot, in bytes: the largest event, its attributes and escapes.
+  package var batchSlotByteCount = (1 << 20) + (256 << 10)
+  /// Batch slots: two in flight and one being filled.
+  package var batchSlotCount = 3
+  /// Batches in flight at most: a third gained nothing, and recovery copies those not proved.
+  package var commitsInFlightMax = 2
+  /// Buffers streams are received into: 32 × 128 KiB was the knee on the reference machine.
+  package var streamBufferCount = 32
+  package var streamBufferByteCount = 128 << 10
+  /// Buffers datagrams are received into; 64 KiB hold any datagram and any coalesced run.
+  package var datagramBufferCount = 64
+  package var datagramBufferByteCount = (64 << 10) + 4096
+  /// Connections one shard serves at once; more wait in the listen queue.
+  package var connectionCountMax = 1024
+  /// Bytes of a partial frame kept for each connection.
+  package var carryByteCount = 16 << 10
+  /// Partial frames larger than a carry that may be collected at once, each of `eventByteCountMax`
+  /// bytes. When all are taken, syslog frames are cut to the carry and marked, PUTs are refused.
+  package var largeSlotCount = 4
+  /// Bytes of answers being sent on one connection.
+  package var answerByteCount = 8 << 10
+  /// Answers one connection may have waiting before it is no longer read.
+  package var answersWaitingMax = 4096
+  /// Answers all connections together may have waiting.
+  package var answerRecordCount = 64 << 10
+  /// A connection with a partial frame and no progress for so long is closed, in nanoseconds: a
+  /// slow sender must not hold a slot for ever.
+  package var progressDeadlineNanoseconds: Int64 = 30_000_000_000
+  /// Listeners a shard serves at most: the ledger has a row for each.
+  package static let listenerCountMax = 32
+  /// Longest linger before a partly filled batch is written, in nanoseconds.
+  package var lingerNanosecondsMax: Int64 = 200_000
+  /// Barriers a second below which a batch is written at once.
+  package var lingerBarrierRate = 5_000
+  /// Numbers recovery leaves out behind what it found, so that nothing that may have been
+  /// submitted before the crash is numbered twice: more events than the batches in flight can
+  /// hold, in batches more than can be in flight.
+  package static let sequenceJump: UInt64 = 1 << 24
+  package static let batchNumberJump: UInt64 = 1 << 8
+
+  package init() {}
+
+  /// Proves the relations between the limits; every entry point calls it first.
+  package func check() {
+    precondition(batchSlotCount == commitsInFlightMax + 1)
+    precondition(batchByteCountTarget <= batchSlotByteCount)
+    precondition(batchSlotByteCount % AlignedBuffer.pageByteCount == 0)
+    precondition(eventByteCountMax + 4096 <= batchSlotByteCount)
+    precondition(streamBufferCount.nonzeroBitCount == 1)
+    precondition(datagramBufferCount.nonzeroBitCount == 1)
+    precondition(datagramBufferByteCount >= 65_535 + 64)
+    precondition(carryByteCount <= eventByteCountMax)
+    precondition(connectionCountMax < 1 << 24)
+    // The shortest event line is over 32 bytes.
+    precondition(
+      UInt64(commitsInFlightMax * batchSlotByteCount / 32) < Limits.sequenceJump)
+    precondition(UInt64(commitsInFlightMax) < Limits.batchNumberJump)
+  }
+}
