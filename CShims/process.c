@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -160,3 +161,16 @@ int64_t penstock_processor_nanoseconds(int pid) {
     return -1;
   return (int64_t)((user + system) * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK)));
 }
+
+int penstock_read_byte(int descriptor) {
+  uint8_t byte;
+  ssize_t n;
+  do n = read(descriptor, &byte, 1);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return -errno;
+  return n == 0 ? -EPIPE : byte;
+}
+
+void penstock_finish_sending(int socket) { shutdown(socket, SHUT_WR); }
+void penstock_shut_down(int socket) { shutdown(socket, SHUT_RDWR); }
+void penstock_exit_now(int status) { _exit(status); }

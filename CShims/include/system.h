@@ -127,3 +127,11 @@ static inline uint64_t penstock_load_word(const void *page, size_t index) {
 static inline void penstock_store_word(void *page, size_t index, uint64_t value) {
   __atomic_store_n((uint64_t *)page + index, value, __ATOMIC_RELEASE);
 }
+
+// One byte from a nonblocking pipe: 0…255, -EAGAIN when it is empty, -EPIPE at its end.
+int penstock_read_byte(int descriptor);
+// Half-closes a stream socket for sending.
+void penstock_finish_sending(int socket);
+// Ends a stream socket in both directions; its descriptor stays open.
+void penstock_shut_down(int socket);
+void penstock_exit_now(int status);

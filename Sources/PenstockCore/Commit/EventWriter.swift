@@ -7,7 +7,7 @@
 // escapes may grow a line without a second pass. Nothing here allocates.
 
 /// A position in memory at which the next byte of an event line goes.
-package struct EventWriter {
+package struct EventWriter: BitwiseCopyable {
   /// Where the next byte goes.
   package var offset: Int
   /// First byte that may not be written.

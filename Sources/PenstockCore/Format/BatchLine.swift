@@ -25,7 +25,7 @@
 //                                                     batches at or behind it do not count
 
 /// The number of a batch in its log.
-package struct BatchNumber: Hashable, Comparable, Sendable {
+package struct BatchNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
   package var value: UInt64
   package init(_ value: UInt64) { self.value = value }
   package static func < (left: BatchNumber, right: BatchNumber) -> Bool {
@@ -38,7 +38,7 @@ package struct BatchNumber: Hashable, Comparable, Sendable {
 }
 
 /// The number of an event in its log; grows, gaps are legal. 0 stands before the first.
-package struct SequenceNumber: Hashable, Comparable, Sendable {
+package struct SequenceNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
   package var value: UInt64
   package init(_ value: UInt64) { self.value = value }
   package static func < (left: SequenceNumber, right: SequenceNumber) -> Bool {

@@ -13,7 +13,7 @@
 // physical block and what direct I/O asks for, so that no two batches share a block.
 
 /// The number of a segment in its log.
-package struct SegmentNumber: Hashable, Comparable, Sendable {
+package struct SegmentNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
   package var value: UInt64
   package init(_ value: UInt64) { self.value = value }
   package static func < (left: SegmentNumber, right: SegmentNumber) -> Bool {
@@ -26,7 +26,7 @@ package struct SegmentNumber: Hashable, Comparable, Sendable {
 }
 
 /// The number of a log: its shard's, or its writer's.
-package struct LogNumber: Hashable, Comparable, Sendable {
+package struct LogNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
   package var value: UInt8
   package init(_ value: UInt8) { self.value = value }
   package static func < (left: LogNumber, right: LogNumber) -> Bool { left.value < right.value }

@@ -7,7 +7,7 @@
 // instants are those of POSIX time.
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, as whole seconds and a rest.
-package struct Timestamp: Hashable, Comparable, Sendable {
+package struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// Whole seconds since 1970, negative before.
   package var seconds: Int64
   /// 0 … 999,999,999, counted forward from `seconds`.

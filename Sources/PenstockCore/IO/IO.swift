@@ -29,7 +29,7 @@ package struct ShardMemory: ~Copyable {
 }
 
 /// A socket, pipe or listener: a descriptor, or a simulated one.
-package struct Socket: Hashable, Sendable {
+package struct Socket: Hashable, Sendable, BitwiseCopyable {
   package var descriptor: Int32
   package init(descriptor: Int32) { self.descriptor = descriptor }
 }
@@ -42,7 +42,7 @@ package struct FileSlot: Hashable, Sendable {
 
 /// Names an operation: what kind it is, which slot of the shard's tables it belongs to, and which
 /// life of that slot, so that a late completion of a closed connection is told from its successor.
-package struct Token: Hashable, Sendable {
+package struct Token: Hashable, Sendable, BitwiseCopyable {
   package var raw: UInt64
 
   package enum Kind: UInt8, Sendable {
@@ -68,14 +68,22 @@ package struct Token: Hashable, Sendable {
 }
 
 /// The end of one operation.
-package struct Completion {
+package struct Completion: BitwiseCopyable {
   package var token: Token
   /// The operation's value, or -errno: an accepted socket, bytes received or sent, 0 for a commit.
   package var result: Int32
   /// The receive buffer that was filled, or -1. The shard gives it back with `giveBack`.
   package var buffer: Int
   /// Where the received bytes lie in `streams` or `datagrams`.
-  package var payload: ByteRange
+  package var payload: ByteRange {
+    get { payloadOffset..<(payloadOffset &+ payloadByteCount) }
+    set {
+      payloadOffset = newValue.lowerBound
+      payloadByteCount = newValue.count
+    }
+  }
+  private var payloadOffset = 0
+  private var payloadByteCount = 0
   /// Bytes of each datagram in the payload but the last (UDP_GRO); the payload's size otherwise.
   package var segmentByteCount: Int
   /// Whether the same operation will complete again without being queued again.
@@ -88,10 +96,20 @@ package struct Completion {
     self.token = token
     self.result = result
     self.buffer = buffer
-    self.payload = payload
+    payloadOffset = payload.lowerBound
+    payloadByteCount = payload.count
     self.segmentByteCount = segmentByteCount
     self.hasMore = hasMore
   }
+}
+
+/// What a control pipe holds.
+package enum ControlReading: Equatable, Sendable {
+  case byte(UInt8)
+  /// Nothing right now.
+  case empty
+  /// The host is gone.
+  case end
 }
 
 /// Which of the two buffer pools a receive buffer belongs to.
@@ -112,8 +130,8 @@ package protocol IO: ~Copyable {
   mutating func watch(_ socket: Socket, token: Token)
   /// Ends a socket: operations queued on it complete with an error.
   mutating func close(_ socket: Socket)
-  /// Stops receiving but keeps what is on its way out.
-  mutating func shutDownReceiving(_ socket: Socket)
+  /// Tells the peer that nothing more will be sent; receiving goes on.
+  mutating func finishSending(_ socket: Socket)
 
   /// Puts an open file into a slot and closes the descriptor: from here on the file is open only
   /// in the slot, until every operation on it has retired.
@@ -129,9 +147,10 @@ package protocol IO: ~Copyable {
   /// The next completion, or nil when there is none right now.
   mutating func nextCompletion() -> Completion?
 
-  /// Whether direct writes may be in flight together: false where one descriptor reports an error
-  /// once, so that exactly one barrier may be open.
-  var allowsConcurrentCommits: Bool { get }
+  /// One byte of the control pipe, without waiting.
+  mutating func takeControl(_ control: Socket) -> ControlReading
+  /// Datagram buffers the kernel dropped on this socket so far.
+  func droppedBuffers(_ socket: Socket) -> Int
   func now() -> Timestamp
   func monotonicNanoseconds() -> Int64
 }
