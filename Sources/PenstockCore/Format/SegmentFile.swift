@@ -5,7 +5,8 @@
 //               and behind them
 //     header    #penstock segment=16hex log=2hex version=1 store=32hex salt=16hex align=8hex
 //               size=16hex crc=8hex LF, then LF up to `align` bytes      (one line, single spaces)
-//     crc       CRC-32C of the line up to " crc="
+//     crc       CRC-32C of the line up to " crc="; stands last, and `version=` where it stands
+//               here, in every version, so that a newer header is told from a damaged one
 //
 // A segment is named for good when it is prepared: it is never renamed, truncated or used again.
 // Filler is LF; a segment that was only preallocated under pressure has NUL bytes where no batch
@@ -146,14 +147,25 @@ package struct SegmentHeader: Equatable, Sendable {
     case damaged
   }
 
+  /// The version a header line of any version states, when its checksum holds: a flipped bit in
+  /// the version must not make a segment look like one to be left alone.
+  private static func versionOfIntactLine(_ span: RawSpan) -> Int? {
+    let lineEnd = span.firstIndex(of: Byte.lineFeed, from: 0, to: min(span.byteCount, alignmentMin))
+    let checksummed = lineEnd - 13
+    guard checksummed >= 51, span.hasBytes(" version=", at: 41),
+      span.hasBytes(" crc=", at: checksummed),
+      let sum = span.hexadecimal(at: checksummed + 5, digitCount: 8),
+      UInt64(span.extracting(0..<checksummed).checksum()) == sum
+    else { return nil }
+    let end = span.nearIndex(of: Byte.space, from: 50, to: checksummed)
+    return span.decimal(50..<end, digitCountMax: 5)
+  }
+
   /// Reads the first block of a segment.
   package static func read(_ span: RawSpan) -> Reading {
     guard span.hasBytes("#penstock segment=", at: 0) else { return .damaged }
-    if span.byteCount >= 60, span.hasBytes(" version=", at: 41) {
-      let end = span.nearIndex(of: Byte.space, from: 50, to: min(span.byteCount, 56))
-      if let claimed = span.decimal(50..<end, digitCountMax: 5), claimed > version {
-        return .newerVersion(claimed)
-      }
+    if let claimed = versionOfIntactLine(span), claimed > version {
+      return .newerVersion(claimed)
     }
     guard span.byteCount >= textByteCount,
       span.hasBytes(" log=", at: 34),
