@@ -9,6 +9,7 @@ package enum System {
   package static let noSpace = ENOSPC
   package static let exists = EEXIST
   package static let notFound = ENOENT
+  package static let brokenPipe = EPIPE
 
   /// The kernel's text for an error number.
   package static func message(for code: Int32) -> String {
