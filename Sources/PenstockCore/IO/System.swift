@@ -9,6 +9,7 @@ package enum System {
   package static let noSpace = ENOSPC
   package static let exists = EEXIST
   package static let notFound = ENOENT
+  package static let again = EAGAIN
   package static let brokenPipe = EPIPE
 
   /// The kernel's text for an error number.
