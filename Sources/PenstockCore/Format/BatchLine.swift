@@ -22,7 +22,8 @@
 //
 //     #listener name                                  the events after it came by this listener
 //     #end segment=16hex log=2hex offset=16hex        a recovered segment ends at this offset:
-//                                                     batches at or behind it do not count
+//                                                     batches at or behind it do not count; such
+//                                                     lines stand first in a batch (EndLine)
 
 /// The number of a batch in its log.
 package struct BatchNumber: Hashable, Comparable, Sendable, BitwiseCopyable {
@@ -93,7 +94,8 @@ package struct BatchLine: Equatable, Sendable {
   private static let previousOffset = 149
   private static let saltOffset = 163
   private static let checksumOffset = 184
-  private static let checksummedByteCount = 179
+  /// Bytes of the line the checksum covers.
+  package static let checksummedByteCount = 179
   private static let template: StaticString =
     """
     #batch number=................ first=................ events=........ bytes=........ \
@@ -134,7 +136,6 @@ package struct BatchLine: Equatable, Sendable {
       seed: Checksum.ofWord(salt))
     return span.extracting(textByteCount..<span.byteCount).checksum(seed: line)
   }
-
 
   private static func put(
     _ value: UInt64, digits: Int, _ memory: inout AlignedBuffer, _ offset: Int

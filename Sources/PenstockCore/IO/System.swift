@@ -12,6 +12,12 @@ package enum System {
   package static let again = EAGAIN
   package static let brokenPipe = EPIPE
 
+  /// Whether a read failed because the device cannot read those bytes, now or ever: a damaged
+  /// medium, a failed integrity check.
+  package static func isUnreadableBlock(_ code: Int32) -> Bool {
+    [EIO, ENODATA, EILSEQ, EBADMSG, EUCLEAN].contains(code)
+  }
+
   /// The kernel's text for an error number.
   package static func message(for code: Int32) -> String {
     guard let text = unsafe strerror(code) else { return "error \(code)" }
