@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "include/system.h"
@@ -173,4 +174,56 @@ int penstock_read_byte(int descriptor) {
 
 void penstock_finish_sending(int socket) { shutdown(socket, SHUT_WR); }
 void penstock_shut_down(int socket) { shutdown(socket, SHUT_RDWR); }
-void penstock_exit_now(int status) { _exit(status); }
+
+int penstock_write_line(const void *bytes, size_t count) {
+  return write(STDERR_FILENO, bytes, count) < 0 ? -errno : 0;
+}
+
+int penstock_passed_descriptors(void) {
+  const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+  if (!pid || !count || atoi(pid) != (int)getpid()) return 0;
+  int n = atoi(count);
+  for (int i = 0; i < n; i++) fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC);
+  return n > 0 ? n : 0;
+}
+
+const char *penstock_environment(const char *name) { return getenv(name); }
+
+int64_t penstock_read(int descriptor, void *bytes, size_t count) {
+  ssize_t n;
+  do n = read(descriptor, bytes, count);
+  while (n < 0 && errno == EINTR);
+  return n < 0 ? -errno : n;
+}
+
+int penstock_write(int descriptor, const void *bytes, size_t count) {
+  const char *p = bytes;
+  while (count > 0) {
+    ssize_t n = write(descriptor, p, count);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -errno;
+    p += n;
+    count -= (size_t)n;
+  }
+  return 0;
+}
+
+bool penstock_is_terminal(int descriptor) { return isatty(descriptor) == 1; }
+
+int penstock_next_ended_child(int *status) {
+  int raw;
+  pid_t pid = waitpid(-1, &raw, WNOHANG);
+  if (pid <= 0) return 0;
+  *status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+  return pid;
+}
+
+void penstock_signal(int pid, int signal) { kill(pid, signal); }
+
+int penstock_wait_writable(int descriptor, int timeout_ms) {
+  struct pollfd p = {descriptor, POLLOUT, 0};
+  int n = poll(&p, 1, timeout_ms);
+  return n < 0 ? -errno : n;
+}
+
+void penstock_exit(int status) { exit(status); }

@@ -134,4 +134,22 @@ int penstock_read_byte(int descriptor);
 void penstock_finish_sending(int socket);
 // Ends a stream socket in both directions; its descriptor stays open.
 void penstock_shut_down(int socket);
-void penstock_exit_now(int status);
+// Writes one line to stderr in one call.
+int penstock_write_line(const void *bytes, size_t count);
+
+// Passed descriptors (sd_listen_fds(3)): how many were passed to this process; 0 when none.
+int penstock_passed_descriptors(void);
+// The value of an environment variable, or NULL.
+const char *penstock_environment(const char *name);
+// Reads up to `count` bytes of a descriptor; 0 at the end, -errno on failure.
+int64_t penstock_read(int descriptor, void *bytes, size_t count);
+// Writes all bytes to a descriptor.
+int penstock_write(int descriptor, const void *bytes, size_t count);
+bool penstock_is_terminal(int descriptor);
+// Takes the next ended child: its pid, or 0 when none has ended. `status` gets the exit status, or
+// 128 + the signal that ended it.
+int penstock_next_ended_child(int *status);
+void penstock_signal(int pid, int signal);
+// Waits until `descriptor` can take bytes.
+int penstock_wait_writable(int descriptor, int timeout_ms);
+_Noreturn void penstock_exit(int status);

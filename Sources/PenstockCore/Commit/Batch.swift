@@ -46,15 +46,19 @@ package struct Batch: BitwiseCopyable {
     }
   }
 
-  /// Opens the slot for events numbered from `firstSequence`. One alignment is kept free at the
-  /// end, for filler.
-  package mutating func open(firstSequence: SequenceNumber, limits: Limits) {
+  /// Opens the slot for a batch. What is written ends at a multiple of `alignment`, so that the
+  /// filler fits behind it.
+  package mutating func open(
+    number: BatchNumber, firstSequence: SequenceNumber, alignment: Int, limits: Limits
+  ) {
     step(to: .open)
+    self.number = number
     self.firstSequence = firstSequence
     eventCount = 0
     openedAt = 0
     writer = EventWriter(
-      offset: base + BatchLine.textByteCount, limit: base + limits.batchSlotByteCount)
+      offset: base + BatchLine.textByteCount,
+      limit: base + limits.batchSlotByteCount / alignment * alignment)
   }
 
   /// The sequence number the next event gets.

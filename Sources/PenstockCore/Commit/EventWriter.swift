@@ -70,18 +70,15 @@ package struct EventWriter: BitwiseCopyable {
     }
   }
 
-  /// Writes a stream name, type, key or value, escaped where needed.
+  /// Writes a stream name, type or value, escaped where needed; a key that holds no "=".
   @inline(__always)
-  package mutating func put(
-    word bytes: RawSpan, _ context: Escape.Context = .word, _ memory: inout AlignedBuffer
-  ) {
+  package mutating func put(word bytes: RawSpan, _ memory: inout AlignedBuffer) {
     guard reserve(bytes.byteCount) else { return }
-    let mustEscape = memory.copyWord(bytes, to: offset)
-    if !mustEscape, context != .key {
+    if memory.copyWord(bytes, to: offset) {
+      escape(bytes, .word, &memory)
+    } else {
       offset &+= bytes.byteCount
-      return
     }
-    escape(bytes, context, &memory)
   }
 
   @inline(never)

@@ -35,7 +35,7 @@ package struct Socket: Hashable, Sendable, BitwiseCopyable {
 }
 
 /// A place in the table of files that writes go to. The lease and the segments live only there.
-package struct FileSlot: Hashable, Sendable {
+package struct FileSlot: Hashable, Sendable, BitwiseCopyable {
   package var index: Int
   package init(_ index: Int) { self.index = index }
 }
@@ -117,6 +117,11 @@ package enum BufferPool: Sendable { case streams, datagrams }
 
 /// Queued operations and their completions.
 package protocol IO: ~Copyable {
+  /// The file system its files come from.
+  associatedtype Files: FileSystem
+  /// The synchronous half, for what a shard opens and reads.
+  var files: Files { get }
+
   /// Accepts one connection; `result` is its descriptor.
   mutating func accept(_ listener: Socket, token: Token)
   /// Receives once into a buffer the backend chooses. `result` 0 is the end of the stream,

@@ -20,6 +20,7 @@ package struct Poller: IO, ~Copyable {
   private let commitBase: UnsafeMutableRawPointer
   private let answerBase: UnsafeMutableRawPointer
   private let limits: Limits
+  package let files = LinuxFileSystem()
 
   private var freeStreams: FixedQueue<UInt16>
   private var freeDatagrams: FixedQueue<UInt16>
@@ -30,7 +31,7 @@ package struct Poller: IO, ~Copyable {
   private var tokens: Table<UInt64>
   /// Descriptor by connection, listener or control token: epoll reports tokens only.
   private var armed: Table<Armed>
-  private var files: Table<Int32>
+  private var kept: Table<Int32>
 
   private struct Armed: BitwiseCopyable {
     var descriptor: Int32 = -1
@@ -75,7 +76,7 @@ package struct Poller: IO, ~Copyable {
       capacity: limits.connectionCountMax, repeating: Completion(token: Token(raw: 0), result: 0))
     tokens = Table(count: Int(Poller.tokenCount), repeating: 0)
     armed = Table(count: Poller.descriptorCountMax, repeating: Armed())
-    files = Table(count: Poller.fileSlotCount, repeating: -1)
+    kept = Table(count: Poller.fileSlotCount, repeating: -1)
     arm(unsafe penstock_writer_event(writer), Poller.writerToken)
   }
 
@@ -147,15 +148,15 @@ package struct Poller: IO, ~Copyable {
   }
 
   package mutating func keep(_ file: File, in slot: FileSlot) throws(FileError) {
-    if files[slot.index] >= 0 { _ = penstock_close(files[slot.index]) }
-    files[slot.index] = file.descriptor
+    if kept[slot.index] >= 0 { _ = penstock_close(kept[slot.index]) }
+    kept[slot.index] = file.descriptor
   }
 
   package mutating func commit(
     _ slot: FileSlot, _ range: ByteRange, at offset: Int, token: Token
   ) {
     let result = unsafe penstock_writer_submit(
-      writer, files[slot.index], commitBase + range.lowerBound, range.count, Int64(offset),
+      writer, kept[slot.index], commitBase + range.lowerBound, range.count, Int64(offset),
       token.raw)
     if result < 0 { finish(Completion(token: token, result: result)) }
   }

@@ -19,6 +19,7 @@ package struct Ring: IO, ~Copyable {
   private let commitBase: UnsafeMutableRawPointer
   private let answerBase: UnsafeMutableRawPointer
   private let limits: Limits
+  package let files = LinuxFileSystem()
   private let hasRegisteredMemory: Bool
 
   private var reaped: Table<penstock_completion>

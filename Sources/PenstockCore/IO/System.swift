@@ -9,7 +9,16 @@ package enum System {
   package static let noSpace = ENOSPC
   package static let exists = EEXIST
   package static let notFound = ENOENT
+  package static let again = EAGAIN
   package static let brokenPipe = EPIPE
+  package static let inputOutputError = EIO
+  package static let fileTooLarge = EFBIG
+
+  /// Whether a read failed because the device cannot read those bytes, now or ever: a damaged
+  /// medium, a failed integrity check.
+  package static func isUnreadableBlock(_ code: Int32) -> Bool {
+    [EIO, ENODATA, EILSEQ, EBADMSG, EUCLEAN].contains(code)
+  }
 
   /// The kernel's text for an error number.
   package static func message(for code: Int32) -> String {

@@ -137,8 +137,20 @@ extension StreamFraming {
     return .frame(StreamFraming.withoutFinalReturn(span, offset, lineEnd), next: lineEnd &+ 1)
   }
 
-  /// The byte that ends an open frame of this framing.
-  package var delimiter: UInt8 { self == .null ? Byte.null : Byte.lineFeed }
+  /// Where the open frame ends whose beginning was kept, or `to`. The first delimiter of a
+  /// connection decides which it is.
+  package mutating func delimiterIndex(_ span: RawSpan, from: Int, to: Int) -> Int {
+    if self == .null { return span.firstIndex(of: Byte.null, from: from, to: to) }
+    let lineEnd = span.firstIndex(of: Byte.lineFeed, from: from, to: to)
+    guard self == .delimited || self == .undecided else { return lineEnd }
+    let nullEnd = span.firstIndex(of: Byte.null, from: from, to: lineEnd)
+    if nullEnd < lineEnd {
+      self = .null
+      return nullEnd
+    }
+    if lineEnd < to { self = .lineFeed }
+    return lineEnd
+  }
 
   /// The message of a datagram: a count some senders put before it, and the final LF, CR LF or
   /// NUL others put behind it, are framing.

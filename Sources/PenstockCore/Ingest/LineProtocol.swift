@@ -144,12 +144,13 @@ package enum PutLines {
     case refused(Refusal, line: Int)
   }
 
-  /// Checks and writes the event lines in `range` of `span`. The caller rolls the writer back
+  /// Checks and writes the event lines in `range` of `source`. The caller rolls the writer back
   /// unless all were written.
   package static func append(
-    _ span: RawSpan, _ range: ByteRange, receivedAt: Timestamp, _ writer: inout EventWriter,
-    _ memory: inout AlignedBuffer
+    _ source: borrowing AlignedBuffer, _ range: ByteRange, receivedAt: Timestamp,
+    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) -> Outcome {
+    let span = source.bytes
     var offset = range.lowerBound
     var count = 0
     while offset < range.upperBound {

@@ -64,6 +64,8 @@ package enum ListenerCounter: Int, CaseIterable, Sendable {
   case lost
   /// Buffers the kernel dropped before they were received (datagrams).
   case dropped
+  /// What the socket's own count was when last looked at.
+  case droppedSeen
   /// Frames cut off by the end of their connection.
   case unfinished
 }

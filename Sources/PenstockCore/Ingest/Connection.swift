@@ -1,0 +1,200 @@
+// A connection's state between two receives, and the memory partial frames are kept in.
+//
+//     ready ──partial frame──▶ collecting ──whole──▶ ready
+//       │                          └──too large──▶ (collecting, counting what is dropped)
+//       └──refused PUT──▶ skipping ──passed over──▶ ready
+//
+// A provided buffer never outlives its turn: what is left of it when a frame is not whole is
+// copied to the connection's carry, or, when it is larger than that, to one of a few large slots.
+// Both lie in one piece of memory. Without a free large slot a frame is cut to the carry.
+
+/// What a listener speaks.
+package enum ListenerKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
+  case syslogStream, syslogDatagram, line
+}
+
+/// One connection.
+package struct Connection: BitwiseCopyable {
+  package enum Phase: UInt8, BitwiseCopyable { case ready, collecting, skipping }
+
+  package var socket = Socket(descriptor: -1)
+  /// Grows with each use of the slot, so that late completions are told apart.
+  package var generation: UInt32 = 0
+  package var listener = 0
+  package var kind = ListenerKind.syslogStream
+  package var isOpen = false
+
+  package var framing = StreamFraming.undecided
+  package var phase = Phase.ready
+  /// Bytes of the partial frame that are kept.
+  package var keptCount = 0
+  /// Bytes the whole frame has, or -1 while unknown.
+  package var wholeCount = -1
+  /// Bytes of the partial frame that did not fit and were counted only.
+  package var droppedCount = 0
+  /// The large slot that keeps the frame, or -1 for the carry.
+  package var largeSlot = -1
+  /// Whether what is collected is the octets of a PUT.
+  package var isPut = false
+  /// Octets of a refused request still to be passed over.
+  package var skipCount = 0
+  /// Monotonic time of the last byte of a partial frame, or of the last answer taken.
+  package var progressAt: Int64 = 0
+
+  package var isReceiving = false
+  package var isSending = false
+  /// The peer will send no more.
+  package var hasEnded = false
+  /// In the list of connections with answers; belongs to the slot, like `endIsPending`.
+  package var isAnswering = false
+  /// Its end waits among the pending bytes.
+  package var endIsPending = false
+  /// Its receive found no buffer.
+  package var isStarved = false
+  /// Not read until its answers have gone out.
+  package var isPaused = false
+  /// What is being sent, in the connection's part of the answer memory.
+  package var sendStart = 0
+  package var sendEnd = 0
+  package var answers = AnswerList()
+
+  package init() {}
+}
+
+/// All connections of a shard, and their partial frames.
+package struct Sessions: ~Copyable {
+  package var connections: Table<Connection>
+  /// Carries, one for each connection, then the large slots.
+  package var frames: AlignedBuffer
+  private var freeSlots: FixedQueue<Int32>
+  private var freeLargeSlots: FixedQueue<Int32>
+  private let carryByteCount: Int
+  private let largeStart: Int
+  private let largeByteCount: Int
+  /// Connections open now.
+  package private(set) var openCount = 0
+
+  package init(_ limits: Limits) {
+    connections = Table(count: limits.connectionCountMax, repeating: Connection())
+    carryByteCount = limits.carryByteCount
+    largeStart = limits.connectionCountMax * limits.carryByteCount
+    largeByteCount = limits.eventByteCountMax + Request.lineByteCountMax
+    frames = AlignedBuffer(byteCount: largeStart + limits.largeSlotCount * largeByteCount)
+    freeSlots = FixedQueue(capacity: limits.connectionCountMax, repeating: 0)
+    for slot in 0..<limits.connectionCountMax { freeSlots.append(Int32(slot)) }
+    freeLargeSlots = FixedQueue(capacity: limits.largeSlotCount, repeating: 0)
+    for slot in 0..<limits.largeSlotCount { freeLargeSlots.append(Int32(slot)) }
+  }
+
+  package var hasRoom: Bool { !freeSlots.isEmpty }
+
+  /// Takes a slot for a connection that was accepted.
+  package mutating func open(
+    _ socket: Socket, listener: Int, kind: ListenerKind, now: Int64
+  ) -> Int {
+    let slot = Int(freeSlots.first)
+    freeSlots.removeFirst()
+    var connection = Connection()
+    connection.socket = socket
+    connection.generation = connections[slot].generation &+ 1
+    connection.isAnswering = connections[slot].isAnswering
+    connection.endIsPending = connections[slot].endIsPending
+    connection.listener = listener
+    connection.kind = kind
+    connection.isOpen = true
+    connection.progressAt = now
+    if kind == .line { connection.framing = .lineFeed }
+    connections[slot] = connection
+    openCount += 1
+    return slot
+  }
+
+  /// Gives a slot back. Its generation stays, so that late completions find nobody.
+  package mutating func close(_ slot: Int) {
+    releaseFrame(slot)
+    connections[slot].isOpen = false
+    connections[slot].generation &+= 1
+    freeSlots.append(Int32(slot))
+    openCount -= 1
+  }
+
+  /// Where the partial frame of a connection is kept.
+  package func keptRange(_ slot: Int) -> ByteRange {
+    let start = storeStart(slot)
+    return start..<(start &+ connections[slot].keptCount)
+  }
+
+  private func storeStart(_ slot: Int) -> Int {
+    let large = connections[slot].largeSlot
+    return large < 0 ? slot &* carryByteCount : largeStart &+ large &* largeByteCount
+  }
+
+  /// Begins a partial frame that will have `wholeCount` bytes, or an unknown number (-1).
+  package mutating func beginFrame(_ slot: Int, wholeCount: Int, isPut: Bool, now: Int64) {
+    connections[slot].phase = .collecting
+    connections[slot].keptCount = 0
+    connections[slot].wholeCount = wholeCount
+    connections[slot].droppedCount = 0
+    connections[slot].isPut = isPut
+    connections[slot].progressAt = now
+    if wholeCount > carryByteCount { takeLargeSlot(slot) }
+  }
+
+  /// Whether a frame of `count` bytes can be kept whole now.
+  package func canKeep(_ count: Int) -> Bool {
+    count <= carryByteCount || (count <= largeByteCount && !freeLargeSlots.isEmpty)
+  }
+
+  /// Moves a partial frame to a large slot; false when none is free.
+  @discardableResult
+  package mutating func takeLargeSlot(_ slot: Int) -> Bool {
+    guard connections[slot].largeSlot < 0, !freeLargeSlots.isEmpty else { return false }
+    let kept = keptRange(slot)
+    connections[slot].largeSlot = Int(freeLargeSlots.first)
+    freeLargeSlots.removeFirst()
+    frames.move(kept, to: storeStart(slot))
+    return true
+  }
+
+  /// Appends to a partial frame; what neither carry nor large slot holds is counted as dropped.
+  package mutating func keep(
+    _ range: ByteRange, in source: borrowing AlignedBuffer, of slot: Int, limit: Int, now: Int64
+  ) {
+    connections[slot].progressAt = now
+    if connections[slot].largeSlot < 0,
+      connections[slot].keptCount &+ range.count > carryByteCount,
+      connections[slot].droppedCount == 0
+    {
+      takeLargeSlot(slot)
+    }
+    let capacity = min(
+      connections[slot].largeSlot < 0 ? carryByteCount : largeByteCount, limit)
+    let room = max(0, capacity &- connections[slot].keptCount)
+    let count = connections[slot].droppedCount > 0 ? 0 : min(room, range.count)
+    frames.copy(
+      source.bytes(range.lowerBound..<(range.lowerBound &+ count)),
+      to: storeStart(slot) &+ connections[slot].keptCount)
+    connections[slot].keptCount &+= count
+    connections[slot].droppedCount &+= range.count &- count
+  }
+
+  /// Drops the first `count` kept bytes: a frame's count, once it has been read.
+  package mutating func dropKeptPrefix(_ slot: Int, count: Int) {
+    let kept = keptRange(slot)
+    frames.move((kept.lowerBound &+ count)..<kept.upperBound, to: kept.lowerBound)
+    connections[slot].keptCount &-= count
+  }
+
+  /// Ends a partial frame and frees what it took.
+  package mutating func releaseFrame(_ slot: Int) {
+    if connections[slot].largeSlot >= 0 {
+      freeLargeSlots.append(Int32(connections[slot].largeSlot))
+      connections[slot].largeSlot = -1
+    }
+    connections[slot].keptCount = 0
+    connections[slot].wholeCount = -1
+    connections[slot].droppedCount = 0
+    connections[slot].isPut = false
+    connections[slot].phase = .ready
+  }
+}

@@ -1,0 +1,160 @@
+// How the stream of a shipped message is named.
+//
+//     template    = *( literal / "{host}" / "{app}" / "{facility}" / "{severity}" )
+//
+// The default is `syslog/{host}`. What a message lacks is "-". A name that would be empty, a
+// journal's ("/…") or the server's own ("_penstock/…") gets "syslog/" in front: no sender chooses
+// its way into those. Names are cut at `EventLine.streamByteCountMax`, between characters and
+// escapes.
+
+/// A compiled template. Fixed size: reading it counts no references.
+package struct StreamTemplate: BitwiseCopyable, Sendable {
+  /// A piece of a name.
+  package enum Piece: UInt8, BitwiseCopyable, Sendable { case end, literal, host, app, facility, severity }
+
+  package static let `default` = "syslog/{host}"
+  /// Pieces and literal bytes a template may have: names are short, and copied for every event.
+  package static let pieceCountMax = 8
+  package static let literalByteCountMax = 64
+
+  private var pieces: InlineArray<8, Piece> = .init(repeating: .end)
+  private var literals: InlineArray<64, UInt8> = .init(repeating: 0)
+  /// Where the literal of each piece ends; it begins where the one before ended.
+  private var literalEnds: InlineArray<8, UInt8> = .init(repeating: 0)
+  /// Whether every name is a plain stream's whatever the fields hold.
+  private var isSafe = false
+
+  /// What is wrong with a template's text.
+  package enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
+    case unknownField(String)
+    case tooLong
+    case empty
+    case reserved
+
+    package var description: String {
+      switch self {
+      case .unknownField(let name):
+        "the stream template has an unknown field {\(name)}; "
+          + "known are {host}, {app}, {facility} and {severity}"
+      case .tooLong: "the stream template may have 8 pieces and 64 literal bytes"
+      case .empty: "the stream template is empty; the default is \(StreamTemplate.default)"
+      case .reserved: "a stream template may not begin with '/' or '_penstock/'"
+      }
+    }
+  }
+
+  /// Compiles a template.
+  package init(_ text: String) throws(Fault) {
+    guard !text.isEmpty else { throw .empty }
+    guard !text.hasPrefix("/"), !text.hasPrefix("_penstock/") else { throw .reserved }
+    let bytes = Escape.encode(Array(text.utf8).rawSpan, .word)
+    var count = 0
+    var used = 0
+    var offset = 0
+    func check() throws(Fault) {
+      if count == StreamTemplate.pieceCountMax { throw .tooLong }
+    }
+    while offset < bytes.count {
+      try check()
+      if bytes[offset] == UInt8(ascii: "{"),
+        let close = bytes[offset...].firstIndex(of: UInt8(ascii: "}"))
+      {
+        let name = String(decoding: bytes[(offset + 1)..<close], as: UTF8.self)
+        switch name {
+        case "host": pieces[count] = .host
+        case "app": pieces[count] = .app
+        case "facility": pieces[count] = .facility
+        case "severity": pieces[count] = .severity
+        default: throw .unknownField(name)
+        }
+        offset = close + 1
+      } else {
+        pieces[count] = .literal
+        while offset < bytes.count, bytes[offset] != UInt8(ascii: "{") {
+          guard used < StreamTemplate.literalByteCountMax else { throw .tooLong }
+          literals[used] = bytes[offset]
+          used += 1
+          offset += 1
+        }
+      }
+      literalEnds[count] = UInt8(used)
+      count += 1
+    }
+    isSafe = pieces[0] == .literal && literals[0] != UInt8(ascii: "_")
+  }
+
+  /// Writes the stream's name for the given fields, escaped.
+  @inline(__always)
+  package func write(
+    host: RawSpan, app: RawSpan, facility: StaticString, severity: StaticString,
+    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    let start = writer.offset
+    var literal = 0
+    var index = 0
+    while index < StreamTemplate.pieceCountMax, pieces[index] != .end {
+      switch pieces[index] {
+      case .literal:
+        let end = Int(literalEnds[index])
+        while literal < end {
+          writer.put(literals[literal], &memory)
+          literal &+= 1
+        }
+      case .host: put(host, &writer, &memory)
+      case .app: put(app, &writer, &memory)
+      case .facility: writer.put(facility, &memory)
+      case .severity: writer.put(severity, &memory)
+      case .end: break
+      }
+      index &+= 1
+    }
+    if !isSafe || writer.offset &- start > EventLine.streamByteCountMax {
+      repair(from: start, &writer, &memory)
+    }
+  }
+
+  @inline(__always)
+  private func put(_ field: RawSpan, _ writer: inout EventWriter, _ memory: inout AlignedBuffer) {
+    if field.byteCount == 0 {
+      writer.put(Byte.dash, &memory)
+    } else {
+      writer.put(word: field, &memory)
+    }
+  }
+
+  /// Cuts a name that is too long, and moves one away from the names that are not for senders.
+  @inline(never)
+  private func repair(
+    from start: Int, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    guard !writer.isFull else { return }
+    writer.offset = StreamTemplate.cut(memory.bytes, start..<writer.offset)
+    let count = writer.offset - start
+    guard StreamTemplate.isForeign(memory.bytes, start..<writer.offset) else { return }
+    writer.put("syslog/", &memory)
+    guard !writer.isFull else { return }
+    memory.move(start..<(start + count), to: start + 7)
+    memory.copy("syslog/", to: start)
+  }
+
+  private static func isForeign(_ span: RawSpan, _ name: ByteRange) -> Bool {
+    name.isEmpty || span.byte(at: name.lowerBound) == Byte.slash
+      || name.count >= 10 && span.hasBytes("_penstock/", at: name.lowerBound)
+  }
+
+  /// Where a name has to end to leave room for the prefix: neither in the middle of a character
+  /// nor behind half an escape.
+  private static func cut(_ span: RawSpan, _ name: ByteRange) -> Int {
+    let limit = name.lowerBound + EventLine.streamByteCountMax - 8
+    guard name.upperBound > limit else { return name.upperBound }
+    var end = limit
+    while end > name.lowerBound, span.byte(at: end) & 0xC0 == 0x80 { end -= 1 }
+    var backslashes = 0
+    while end - backslashes > name.lowerBound,
+      span.byte(at: end - backslashes - 1) == Byte.backslash
+    {
+      backslashes += 1
+    }
+    return end - backslashes % 2
+  }
+}

@@ -1,0 +1,203 @@
+// A syslog message becomes an event line. RFC 5424, RFC 3164 and what senders make of them.
+//
+//     <34>1 2026-11-21T03:47:52.123Z web-1 sshd 811 ID47 [ex@1 k="v"] Failed password
+//     2026-11-21T03:47:52.123000000Z syslog/web-1 sshd facility=auth severity=crit host=web-1
+//       procid=811 msgid=ID47 ex@1.k=v _form=5424.3Z ⇥Failed password            (one line)
+//
+//     time        the message's, else when it was received
+//     stream      by the listener's template
+//     type        the app name, "-" when there is none
+//     attributes  facility severity host procid msgid, those that are there; structured data as
+//                 id.name=value in its order; then one of
+//                 _form=…       the header can be rebuilt from the attributes (SyslogRaw)
+//                 _header=…     it cannot: these are its bytes
+//     payload     the text; of a malformed message all of it
+//
+// `SyslogRaw` gives back the bytes that came in, whatever they were. Nothing is dropped: a message
+// that follows no grammar is kept whole and marked `_malformed=`. Everything works on offsets into
+// the received bytes; nothing allocates.
+
+/// What a listener's messages are parsed with: its template, and what was last seen valid.
+package struct SyslogContext: BitwiseCopyable, Sendable {
+  package let template: StreamTemplate
+  /// Seconds east of UTC in which times without a zone are read.
+  package let zoneOffsetSeconds: Int64
+  /// The date and time of day last checked, "YYYY-MM-DDTHH:MM:SS" in three overlapping words.
+  var checkedFirst: UInt64 = 0
+  var checkedMiddle: UInt64 = 0
+  var checkedLast: UInt64 = 0
+
+  package init(template: StreamTemplate, zoneOffsetSeconds: Int64 = 0) {
+    self.template = template
+    self.zoneOffsetSeconds = zoneOffsetSeconds
+  }
+}
+
+/// What became of a message.
+package enum SyslogOutcome: Equatable, Sendable {
+  case stored
+  /// Stored whole, and marked.
+  case malformed
+  /// Stored as far as the limit, and marked.
+  case truncated
+  /// The writer has no room: roll back.
+  case full
+}
+
+/// Why a message is marked malformed; the raw value is the mark.
+enum SyslogFault: String, Error {
+  case empty, priority, header, time, data
+
+  var text: StaticString {
+    switch self {
+    case .empty: "empty"
+    case .priority: "priority"
+    case .header: "header"
+    case .time: "time"
+    case .data: "structured-data"
+    }
+  }
+}
+
+/// The PRI part: `<n>`, 0 … 191, and where it ends.
+struct SyslogPriority: BitwiseCopyable {
+  var value: Int
+  /// First byte behind the ">".
+  var end: Int
+  /// Written without leading zeros, so that it can be rebuilt.
+  var isCanonical: Bool
+
+  /// Reads the priority at the beginning of `span`; nil when there is none.
+  @inline(__always)
+  init?(_ span: RawSpan) {
+    guard span.byteCount >= 3, span.byte(at: 0) == Byte.less else { return nil }
+    var number = 0
+    var offset = 1
+    while offset < span.byteCount, offset <= 3 {
+      let digit = span.byte(at: offset) &- Byte.zero
+      guard digit <= 9 else { break }
+      number = number &* 10 &+ Int(digit)
+      offset &+= 1
+    }
+    guard offset > 1, offset < span.byteCount, span.byte(at: offset) == Byte.greater,
+      number <= 191
+    else { return nil }
+    value = number
+    end = offset &+ 1
+    isCanonical = offset == (number < 10 ? 2 : number < 100 ? 3 : 4)
+  }
+}
+
+/// Syslog messages to event lines.
+package enum Syslog {
+  static let facilities: InlineArray<24, StaticString> = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+  ]
+  static let severities: InlineArray<8, StaticString> = [
+    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+  ]
+
+  /// Writes the event line of one message.
+  /// - Parameter originalByteCount: the message's size as it was sent; more than `message` holds
+  ///   when it was cut at the limit.
+  @inline(__always)
+  package static func append(
+    _ message: RawSpan, originalByteCount: Int, receivedAt: Timestamp,
+    _ context: inout SyslogContext, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) -> SyslogOutcome {
+    let mark = writer.offset
+    let isCut = originalByteCount > message.byteCount
+    var fault: SyslogFault
+    if let priority = SyslogPriority(message) {
+      do throws(SyslogFault) {
+        if isVersionOne(message, priority.end) {
+          try Syslog5424.append(
+            message, priority, isCut ? originalByteCount : 0, receivedAt, &context, &writer,
+            &memory)
+        } else {
+          try Syslog3164.append(
+            message, priority, isCut ? originalByteCount : 0, receivedAt, &context, &writer,
+            &memory)
+        }
+        return writer.isFull ? .full : isCut ? .truncated : .stored
+      } catch {
+        fault = error
+      }
+    } else {
+      fault = message.byteCount == 0 ? .empty : .priority
+    }
+    writer.offset = mark
+    keepWhole(message, fault, originalByteCount, receivedAt, context, &writer, &memory)
+    return writer.isFull ? .full : isCut ? .truncated : .malformed
+  }
+
+  @inline(__always)
+  private static func isVersionOne(_ message: RawSpan, _ offset: Int) -> Bool {
+    offset &+ 1 < message.byteCount && message.byte(at: offset) == UInt8(ascii: "1")
+      && message.byte(at: offset &+ 1) == Byte.space
+  }
+
+  /// A message that follows no grammar: all of it is the payload.
+  @inline(never)
+  private static func keepWhole(
+    _ message: RawSpan, _ fault: SyslogFault, _ originalByteCount: Int, _ receivedAt: Timestamp,
+    _ context: SyslogContext, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    let nothing = message.extracting(0..<0)
+    let priority = SyslogPriority(message)
+    writer.put(receivedAt, &memory)
+    writer.put(Byte.space, &memory)
+    context.template.write(
+      host: nothing, app: nothing, facility: priority.map { facility($0) } ?? "-",
+      severity: priority.map { severity($0) } ?? "-", &writer, &memory)
+    writer.put(" -", &memory)
+    if let priority { putPriority(priority, &writer, &memory) }
+    writer.put(" _malformed=", &memory)
+    writer.put(fault.text, &memory)
+    putTruncated(originalByteCount > message.byteCount ? originalByteCount : 0, &writer, &memory)
+    writer.end(payload: message, &memory)
+  }
+
+  @inline(__always)
+  static func facility(_ priority: SyslogPriority) -> StaticString {
+    facilities[priority.value >> 3]
+  }
+
+  @inline(__always)
+  static func severity(_ priority: SyslogPriority) -> StaticString {
+    severities[priority.value & 7]
+  }
+
+  @inline(__always)
+  static func putPriority(
+    _ priority: SyslogPriority, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    writer.put(" facility=", &memory)
+    writer.put(facility(priority), &memory)
+    writer.put(" severity=", &memory)
+    writer.put(severity(priority), &memory)
+  }
+
+  /// ` key=value`, unless the value is absent.
+  @inline(__always)
+  static func put(
+    _ key: StaticString, _ value: RawSpan, _ writer: inout EventWriter,
+    _ memory: inout AlignedBuffer
+  ) {
+    guard value.byteCount > 0 else { return }
+    writer.put(key, &memory)
+    writer.put(word: value, &memory)
+  }
+
+  /// The mark of a message that was cut; 0 for one that was not.
+  @inline(__always)
+  static func putTruncated(
+    _ originalByteCount: Int, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    guard originalByteCount > 0 else { return }
+    writer.put(" _truncated=", &memory)
+    writer.put(decimal: originalByteCount, &memory)
+  }
+}

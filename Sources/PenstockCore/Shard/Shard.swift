@@ -1,0 +1,270 @@
+// The shard: one loop that takes events in, makes them durable and answers. Read this file first.
+//
+//     submit and wait → take completions → failed commit? end
+//       → retire batches in order: publish the frontier, release answers
+//       → consume what was received: frame → parse → append to the open batch
+//       → close the batch when the policy says so → queue receives, sends → again
+//
+// One thread, one `IO`, one log held by a lease. Stages return values and do not call each other;
+// only the functions of this type know the order. Between receive and receipt nothing allocates,
+// locks, logs or formats through String. Three watermarks, each only growing: submitted, durable
+// (published), acknowledged.
+//
+// What the shard is not: it opens no sockets (the host does), prepares no segments (the preparer
+// does) and reads no events back (the reader does).
+
+/// How a shard's loop ended.
+package enum ShardEnd: Equatable, Sendable {
+  /// Stopped on request: everything received is durable and answered.
+  case stopped
+  /// The host is gone.
+  case orphaned
+  /// A write or sync failed: nothing was acknowledged after it. Recovery is the only retry.
+  case durabilityLost(batch: BatchNumber, code: Int32)
+  /// The kernel refused the loop itself.
+  case failed(FileError)
+}
+
+/// Bytes that were received and wait to be consumed, in the order of their arrival.
+struct Pending: BitwiseCopyable {
+  enum Kind: UInt8, BitwiseCopyable { case stream, datagrams, end }
+  var kind: Kind
+  var buffer: Int
+  /// Connection slot, or listener for datagrams.
+  var slot: Int
+  var generation: UInt32
+  var offset: Int
+  var end: Int
+  var segmentByteCount: Int
+}
+
+/// The segment that is written to.
+struct ActiveSegment: BitwiseCopyable {
+  var number: SegmentNumber
+  var salt: UInt64
+  var alignment: Int
+  var byteCount: Int
+  var slot: FileSlot
+  /// Where the next batch goes.
+  var offset: Int
+  /// Whether direct writes are proved here; else one barrier at a time.
+  var isDirect: Bool
+  var hasEvents = false
+  var startedAt: Int64 = 0
+}
+
+/// One shard.
+package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
+  // The backend goes first: it is ended before the memory its operations name.
+  var io: Machine
+  var memory: ShardMemory
+  let limits: Limits
+  let configuration: ShardConfiguration
+  let control: Socket
+  var statistics: Statistics
+  var frontier: Frontier
+
+  var sessions: Sessions
+  var contexts: [SyslogContext] = []
+  var answers: AnswerPool
+  /// Connections with answers waiting.
+  var answering: FixedQueue<Int32>
+  /// Connections whose receive found no buffer, and where the next turn begins to look for them.
+  var starvedCount = 0
+  var starvedCursor = 0
+  var pending: FixedQueue<Pending>
+  /// Stream buffers the kernel filled and the shard has not given back.
+  var heldStreamBuffers = 0
+  var heldDatagramBuffers = 0
+  var listenerIsArmed: Table<Bool>
+  /// Counts of each batch slot by listener, for the ledger.
+  var batchCounts: Table<UInt32>
+
+  var batches: Table<Batch>
+  var openSlot = 0
+  var oldestSlot = 0
+  var inFlight = 0
+  var groupCommit = GroupCommit()
+  /// The watermarks: what was submitted, what is durable. They only grow.
+  var submittedNumber: BatchNumber
+  var durableNumber: BatchNumber
+  var durableSequence: SequenceNumber
+  /// Checksum of the batch submitted last, the next one's `prev`.
+  var lastChecksum: UInt32
+  var active: ActiveSegment
+  var next: ActiveSegment?
+  var nextLookAt: Int64 = 0
+  var scratch = AlignedBuffer(byteCount: 2 * SegmentHeader.alignmentMin)
+
+  var now: Int64 = 0
+  var wallTime = Timestamp(seconds: 0, nanoseconds: 0)
+  var lingerUntil: Int64?
+  var failure: (batch: BatchNumber, code: Int32)?
+  var isSealing = false
+  /// There is no segment to go on with.
+  var isStalled = false
+  /// The empty batch that proves the last one durable was submitted.
+  var hasClosingBatch = false
+  var stopping = Stopping.no
+  var isOrphaned = false
+  var tickAt: Int64 = 0
+  var stuckLookAt: Int64 = 0
+  /// When something was last received, for the drain on stop.
+  var receivedAt: Int64 = 0
+
+  /// How far a clean stop has come.
+  enum Stopping: Equatable {
+    case no
+    /// No new connections; what senders have already sent is still read.
+    case draining(deadline: Int64)
+    /// Nothing is read any more; the last batches and answers go out.
+    case finishing(deadline: Int64)
+  }
+
+  /// Takes over a log that was recovered. The caller has put the lease into slot 0 of `io`.
+  package init(
+    io: consuming Machine, memory: consuming ShardMemory, configuration: ShardConfiguration,
+    control: Socket, statistics: consuming Statistics, frontier: consuming Frontier,
+    recovered: Recovered
+  ) throws(FileError) {
+    var io = io
+    let limits = configuration.limits
+    limits.check()
+    let header = recovered.header
+    let opened = try SegmentOpening.open(
+      io.files, configuration.layout.segment(header.name))
+    try io.keep(opened.file, in: FileSlot(1))
+    active = ActiveSegment(
+      number: header.name.number, salt: header.salt, alignment: header.alignment,
+      byteCount: header.byteCount, slot: FileSlot(1), offset: recovered.nextOffset,
+      isDirect: opened.isDirect, hasEvents: recovered.eventsRecovered > 0)
+    lastChecksum = recovered.lastChecksum
+    durableNumber = recovered.lastBatch
+    submittedNumber = recovered.lastBatch
+    durableSequence = recovered.lastDurableSequence
+    self.io = io
+    self.memory = memory
+    self.limits = limits
+    self.configuration = configuration
+    self.control = control
+    self.statistics = statistics
+    self.frontier = frontier
+    sessions = Sessions(limits)
+    answers = AnswerPool(capacity: limits.answerRecordCount)
+    answering = FixedQueue(capacity: limits.connectionCountMax, repeating: 0)
+    let idle = Pending(
+      kind: .end, buffer: 0, slot: 0, generation: 0, offset: 0, end: 0, segmentByteCount: 0)
+    pending = FixedQueue(
+      capacity: limits.streamBufferCount + limits.datagramBufferCount
+        + limits.connectionCountMax, repeating: idle)
+    listenerIsArmed = Table(count: Limits.listenerCountMax, repeating: false)
+    batchCounts = Table(
+      count: limits.batchSlotCount * Limits.listenerCountMax, repeating: 0)
+    batches = Table(count: limits.batchSlotCount, repeating: Batch(slot: 0, limits: limits))
+    for slot in 0..<limits.batchSlotCount { batches[slot] = Batch(slot: slot, limits: limits) }
+    batches[0].open(
+      number: recovered.lastBatch.advanced(by: 1), firstSequence: recovered.nextSequence,
+      alignment: header.alignment, limits: limits)
+    precondition(configuration.listeners.count <= Limits.listenerCountMax)
+    for listener in configuration.listeners {
+      contexts.append(SyslogContext(template: listener.template))
+    }
+    self.frontier.publish(durableSequence, durableNumber)
+    begin(recovered)
+  }
+
+  private mutating func begin(_ recovered: Recovered) {
+    now = io.monotonicNanoseconds()
+    wallTime = io.now()
+    active.startedAt = now
+    bookLosses()
+    statistics[.recoveredEvents] = UInt64(recovered.eventsRecovered)
+    statistics[.quarantinedStretches] += UInt64(recovered.damage.count)
+    statistics[.recoveryNanoseconds] = UInt64(recovered.durationNanoseconds)
+    statistics[.processIdentifier] = UInt64(System.processIdentifier)
+    statistics[.startedAt] = UInt64(max(0, wallTime.seconds))
+    statistics[.activeSegment] = active.number.value
+    statistics[.activeBytes] = UInt64(active.offset)
+    statistics[.durableBatch] = durableNumber.value
+    statistics[.segmentsStarted] += 1
+    statistics[.connectionsOpen] = 0
+    statistics[.isStalled] = 0
+    io.watch(control, token: Token(.control, slot: 0))
+    for index in configuration.listeners.indices { armListener(index) }
+    statistics[.isServing] = 1
+  }
+
+  /// Runs until it is told to stop, the host is gone, or durability is lost.
+  package mutating func run() -> ShardEnd {
+    while true {
+      do throws(FileError) {
+        try io.submitAndWait(count: 1, timeoutNanoseconds: waitNanoseconds())
+      } catch {
+        return .failed(error)
+      }
+      now = io.monotonicNanoseconds()
+      wallTime = io.now()
+      while let completion = io.nextCompletion() { take(completion) }
+      // Every completion of the turn is checked before any receipt of it leaves.
+      if let failure {
+        statistics[.isServing] = 0
+        return .durabilityLost(batch: failure.batch, code: failure.code)
+      }
+      if isOrphaned { return .orphaned }
+      retireDurableBatches()
+      consumePending()
+      closeBatchIfDue()
+      sendAnswers()
+      armStarved()
+      armDatagrams()
+      if now >= tickAt { tick() }
+      if advanceStop() {
+        statistics[.isServing] = 0
+        return .stopped
+      }
+    }
+  }
+
+  /// How long the next wait may last, in nanoseconds.
+  private func waitNanoseconds() -> Int64 {
+    if let lingerUntil { return max(0, lingerUntil &- now) }
+    if isStalled || isSealing { return 1_000_000 }
+    return max(0, min(tickAt &- now, 100_000_000))
+  }
+
+  /// What has to be done now and then, ten times a second.
+  private mutating func tick() {
+    tickAt = now &+ 100_000_000
+    statistics[.activeBytes] = UInt64(active.offset)
+    statistics[.connectionsOpen] = UInt64(sessions.openCount)
+    for (index, listener) in configuration.listeners.enumerated()
+    where listener.kind == .syslogDatagram {
+      bookDrops(index, listener.socket)
+    }
+    for index in configuration.listeners.indices { armListener(index) }
+    endStuckConnections()
+    sealByAge()
+    lookForNextSegment()
+  }
+
+  /// The kernel's own count may start anew with a new socket; the ledger's only grows.
+  private mutating func bookDrops(_ listener: Int, _ socket: Socket) {
+    let count = UInt64(io.droppedBuffers(socket))
+    let seen = statistics[listener, .droppedSeen]
+    statistics[listener, .dropped] += count >= seen ? count - seen : count
+    statistics[listener, .droppedSeen] = count
+  }
+
+  /// Books what an earlier process of this boot had received and not stored.
+  private mutating func bookLosses() {
+    for listener in 0..<Limits.listenerCountMax {
+      let received = statistics[listener, .received]
+      let settled =
+        statistics[listener, .stored] + statistics[listener, .refused]
+        + statistics[listener, .refusedSize] + statistics[listener, .refusedBusy]
+        + statistics[listener, .lost]
+      if received > settled { statistics[listener, .lost] += received - settled }
+      statistics[listener, .pending] = 0
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// What a shard is told when it starts.
+
+/// A listener the host opened for this shard.
+package struct ListenerConfiguration: Sendable {
+  package var socket: Socket
+  package var kind: ListenerKind
+  /// Its name in the ledger and in `#listener` lines.
+  package var name: String
+  /// How streams are named.
+  package var template: StreamTemplate
+
+  package init(socket: Socket, kind: ListenerKind, name: String, template: StreamTemplate) {
+    self.socket = socket
+    self.kind = kind
+    self.name = name
+    self.template = template
+  }
+}
+
+/// When the active segment is sealed although it is not full.
+package struct SealRules: Sendable {
+  /// Sealed at this age, in nanoseconds, when it holds at least `byteCountMin`.
+  package var ageNanoseconds: Int64 = 15 * 60 * 1_000_000_000
+  /// A segment with less is not worth a table before `ageMaxNanoseconds`.
+  package var byteCountMin = 4 << 20
+  /// Sealed at this age whatever it holds.
+  package var ageMaxNanoseconds: Int64 = 24 * 3600 * 1_000_000_000
+  /// Sealed on a clean stop, so that the archive holds everything.
+  package var onStop = false
+  package init() {}
+}
+
+/// Which I/O backend is used.
+package enum BackendChoice: String, Sendable, CaseIterable {
+  /// io_uring where it is allowed, else the fallback.
+  case auto
+  case ring
+  case poll
+}
+
+/// A shard's configuration.
+package struct ShardConfiguration: Sendable {
+  package var layout: StoreLayout
+  package var store: StoreIdentifier
+  package var log: LogNumber
+  package var shardCount: Int
+  package var listeners: [ListenerConfiguration]
+  package var limits: Limits
+  package var seal: SealRules
+  package var backend: BackendChoice
+  /// Segments at or below this number are in the archive.
+  package var archivedThrough: SegmentNumber
+  /// Size of the segment recovery makes, in bytes.
+  package var segmentByteCount = 4 << 20
+
+  package init(
+    layout: StoreLayout, store: StoreIdentifier, log: LogNumber, shardCount: Int,
+    listeners: [ListenerConfiguration] = [], limits: Limits = Limits(),
+    seal: SealRules = SealRules(), backend: BackendChoice = .auto,
+    archivedThrough: SegmentNumber = .none
+  ) {
+    self.layout = layout
+    self.store = store
+    self.log = log
+    self.shardCount = shardCount
+    self.listeners = listeners
+    self.limits = limits
+    self.seal = seal
+    self.backend = backend
+    self.archivedThrough = archivedThrough
+  }
+}

@@ -1,0 +1,127 @@
+// `penstock serve`: a running store.
+
+import ArgumentParser
+internal import CShims
+internal import PenstockCore
+
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Take events in, make them durable, archive them.",
+    discussion: """
+      Listeners: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, line+tcp://HOST:PORT, \
+      line+unix://PATH. Port 0 takes any free one; where it listens is printed and written to \
+      DIR/run/endpoints.json. Without --listen it listens on loopback: syslog on 5514 (UDP and \
+      TCP), the line protocol on 6930 and on DIR/run/line.sock.
+      """)
+
+  @Option(help: "The store's folder; made when it is missing.")
+  var data = "./penstock-data"
+
+  @Option(name: .customLong("listen"), help: "A listener's URL; may be given more than once.")
+  var listeners: [String] = []
+
+  @Option(help: "Number of shards; default: one for each processor.")
+  var shards: Int?
+
+  @Option(help: "I/O backend: auto, ring (io_uring) or poll (epoll).")
+  var io = "auto"
+
+  @Option(help: "How syslog streams are named: {host} {app} {facility} {severity}.")
+  var template = StreamTemplate.default
+
+  @Option(help: "Largest event, in bytes (KiB, MiB).")
+  var maxEvent = "1MiB"
+
+  @Option(help: "Size of every segment, in bytes (KiB, MiB); default: by rate, 4 to 64 MiB.")
+  var sealBytes: String?
+
+  @Option(help: "Age at which a segment of at least 4 MiB is sealed, like 15m.")
+  var sealAge = "15m"
+
+  @Flag(help: "Seal on a clean stop, so that the archive holds everything.")
+  var sealOnStop = false
+
+  func run() throws {
+    let options = try checked()
+    let files = LinuxFileSystem()
+    let description: StoreDescription
+    do {
+      description = try StoreDescription.open(
+        files, options.layout, journalHashWidth: options.shardCount)
+    } catch {
+      throw CommandFailure("cannot open the store \(options.layout.root): \(error)")
+    }
+    let lock = try HostLock.acquire(options.layout)
+    defer { files.close(lock) }
+    let sockets: HostSockets
+    let control: ControlServer
+    do {
+      sockets = try HostSockets(options)
+      control = try ControlServer(options.layout)
+      try Endpoints.write(sockets.endpoints, options.layout)
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+    for endpoint in sockets.endpoints where endpoint.shard == 0 {
+      print("listening on \(endpoint.url)")
+    }
+    print(
+      "store \(options.layout.root) (\(description.store.text)), \(options.shardCount) shards")
+    flushOutput()
+    let host = Host(options, store: description.store, sockets: sockets, control: control)
+    let status = host.run()
+    _ = try? files.unlink(options.layout.endpoints)
+    _ = try? files.unlink(options.layout.controlSocket)
+    throw ExitCode(status)
+  }
+
+  private func checked() throws -> HostOptions {
+    let layout = StoreLayout(root: data)
+    var urls: [ListenerURL] = []
+    let texts =
+      listeners.isEmpty
+      ? [
+        "syslog+udp://127.0.0.1:5514", "syslog+tcp://127.0.0.1:5514", "line+tcp://127.0.0.1:6930",
+        "line+unix://\(layout.run)/line.sock",
+      ] : listeners
+    for text in texts {
+      do {
+        urls.append(try ListenerURL(text))
+      } catch {
+        throw ValidationError("\(error)")
+      }
+    }
+    guard urls.count <= Limits.listenerCountMax else {
+      throw ValidationError("at most \(Limits.listenerCountMax) listeners")
+    }
+    let count = shards ?? min(System.processorCount, HostOptions.shardCountMax)
+    guard (1...HostOptions.shardCountMax).contains(count) else {
+      throw ValidationError("--shards takes 1 to \(HostOptions.shardCountMax)")
+    }
+    guard let backend = BackendChoice(rawValue: io) else {
+      throw ValidationError("--io takes auto, ring or poll, not '\(io)'")
+    }
+    do {
+      _ = try StreamTemplate(template)
+    } catch {
+      throw ValidationError("\(error)")
+    }
+    guard let event = Quantity.bytes(maxEvent), event >= 1024, event <= 1 << 20 else {
+      throw ValidationError("--max-event takes 1KiB to 1MiB, not '\(maxEvent)'")
+    }
+    var segment: Int?
+    if let sealBytes {
+      guard let size = Quantity.bytes(sealBytes), (2 << 20...1 << 30).contains(size) else {
+        throw ValidationError("--seal-bytes takes 2MiB to 1GiB, not '\(sealBytes)'")
+      }
+      segment = size
+    }
+    guard let age = Quantity.nanoseconds(sealAge), age > 0 else {
+      throw ValidationError("--seal-age takes a duration like 30s, 15m or 2h, not '\(sealAge)'")
+    }
+    return HostOptions(
+      layout: layout, listeners: urls, shardCount: count, backend: backend, template: template,
+      eventByteCountMax: event, segmentByteCount: segment, sealAgeNanoseconds: age,
+      sealsOnStop: sealOnStop)
+  }
+}

@@ -1,0 +1,91 @@
+// run/control.sock: commands to a running host.
+//
+//     request = "seal" LF | "status" LF
+//     answer  = *( line LF ) ( "OK" | "ERR" SP text ) LF, then the connection is closed
+
+internal import CShims
+internal import PenstockCore
+
+/// The host's side of the control socket.
+struct ControlServer {
+  private let listener: Int32
+  private var clients: [Client] = []
+
+  private struct Client {
+    var descriptor: Int32
+    var received: [UInt8] = []
+  }
+
+  /// Clients served at once: commands are short, and one host has few operators.
+  private static let clientCountMax = 16
+  private static let requestByteCountMax = 256
+
+  init(_ layout: StoreLayout) throws(FileError) {
+    let path = layout.controlSocket
+    listener = unsafe penstock_listen_unix(path, 16)
+    if listener < 0 { throw FileError(.open, path, code: -listener) }
+    _ = penstock_set_nonblocking(listener, true)
+  }
+
+  var descriptors: [Int32] { [listener] + clients.map(\.descriptor) }
+
+  /// Takes what has come and answers whole requests.
+  mutating func serve(_ answer: (String) -> String) {
+    while clients.count < ControlServer.clientCountMax {
+      let accepted = penstock_accept(listener)
+      guard accepted >= 0 else { break }
+      clients.append(Client(descriptor: accepted))
+    }
+    var remaining: [Client] = []
+    for client in clients {
+      if let kept = take(client, answer) { remaining.append(kept) }
+    }
+    clients = remaining
+  }
+
+  /// Nil when the client is through.
+  private func take(_ client: Client, _ answer: (String) -> String) -> Client? {
+    var client = client
+    var buffer = [UInt8](repeating: 0, count: ControlServer.requestByteCountMax)
+    let count = unsafe buffer.withUnsafeMutableBytes {
+      unsafe penstock_receive(client.descriptor, $0.baseAddress, $0.count)
+    }
+    if count == Int64(-System.again) { return client }
+    if count > 0 {
+      client.received += buffer[..<Int(count)]
+      if let end = client.received.firstIndex(of: Byte.lineFeed) {
+        let text = String(decoding: client.received[..<end], as: UTF8.self)
+        let reply = Array(answer(text).utf8)
+        _ = unsafe reply.withUnsafeBytes {
+          unsafe penstock_send(client.descriptor, $0.baseAddress, $0.count)
+        }
+      } else if client.received.count < ControlServer.requestByteCountMax {
+        return client
+      }
+    }
+    _ = penstock_close(client.descriptor)
+    return nil
+  }
+
+  /// Sends one command to the host of `layout` and gives its answer; nil when none runs.
+  static func ask(_ layout: StoreLayout, _ command: String) -> String? {
+    let descriptor = unsafe penstock_connect_unix(layout.controlSocket)
+    guard descriptor >= 0 else { return nil }
+    defer { _ = penstock_close(descriptor) }
+    let request = Array((command + "\n").utf8)
+    let sent = unsafe request.withUnsafeBytes {
+      unsafe penstock_write(descriptor, $0.baseAddress, $0.count)
+    }
+    guard sent == 0 else { return nil }
+    var answer: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = unsafe buffer.withUnsafeMutableBytes {
+        unsafe penstock_read(descriptor, $0.baseAddress, $0.count)
+      }
+      guard count > 0 else { break }
+      answer += buffer[..<Int(count)]
+    }
+    return String(decoding: answer, as: UTF8.self)
+  }
+}

@@ -1,0 +1,52 @@
+// What the host was asked for, checked, and how it is handed to the roles.
+
+internal import PenstockCore
+
+/// A running store's settings.
+struct HostOptions {
+  var layout: StoreLayout
+  var listeners: [ListenerURL]
+  var shardCount: Int
+  var backend: BackendChoice
+  var template: String
+  var eventByteCountMax: Int
+  /// Size of every segment; nil sizes them by rate.
+  var segmentByteCount: Int?
+  var sealAgeNanoseconds: Int64
+  var sealsOnStop: Bool
+
+  /// Most shards: logs have numbers of two hex digits, machines fewer cores than that.
+  static let shardCountMax = 64
+  /// Bytes of the receive buffer asked for each datagram socket: 64 MiB held 0.66 million plain
+  /// datagrams a second with busy neighbours, where 8 MiB lost up to a third.
+  static let receiveByteCount = 64 << 20
+  /// Connections waiting to be accepted, for each socket.
+  static let backlog = 1024
+  /// How long an address in use is tried again, in milliseconds: the sockets of a killed process
+  /// stay bound until its ring is torn down.
+  static let bindRetryMilliseconds: Int32 = 2000
+
+  /// The arguments of a shard's process.
+  func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
+    var words = [
+      "shard", "--data", layout.root, "--store", store.text, "--log", "\(shard)",
+      "--shards", "\(shardCount)", "--io", backend.rawValue, "--template", template,
+      "--max-event", "\(eventByteCountMax)", "--seal-age", "\(sealAgeNanoseconds)",
+      "--seal-on-stop", sealsOnStop ? "1" : "0",
+    ]
+    for listener in listeners { words += ["--listener", listener.scheme.rawValue] }
+    return words
+  }
+
+  func preparerArguments(_ store: StoreIdentifier) -> [String] {
+    var words = [
+      "preparer", "--data", layout.root, "--store", store.text, "--shards", "\(shardCount)",
+    ]
+    if let segmentByteCount { words += ["--segment", "\(segmentByteCount)"] }
+    return words
+  }
+
+  func archiverArguments(_ store: StoreIdentifier) -> [String] {
+    ["archiver", "--data", layout.root, "--store", store.text]
+  }
+}
