@@ -114,6 +114,16 @@ package struct BatchLine: Equatable, Sendable {
   /// - Returns: the checksum, the next batch's `prev`.
   @discardableResult
   package func seal(in memory: inout AlignedBuffer, at offset: Int) -> UInt32 {
+    var sealed = self
+    sealed.write(into: &memory, at: offset)
+    let end = offset &+ BatchLine.textByteCount &+ Int(byteCount)
+    sealed.checksum = BatchLine.checksum(salt: salt, memory.bytes(offset..<end))
+    sealed.writeChecksum(into: &memory, at: offset)
+    return sealed.checksum
+  }
+
+  /// Writes the line at `offset` of `memory`, with the checksum it has.
+  package func write(into memory: inout AlignedBuffer, at offset: Int) {
     memory.copy(BatchLine.template, to: offset)
     BatchLine.put(number.value, digits: 16, &memory, offset &+ BatchLine.numberOffset)
     BatchLine.put(firstSequence.value, digits: 16, &memory, offset &+ BatchLine.firstOffset)
@@ -124,10 +134,11 @@ package struct BatchLine: Equatable, Sendable {
     BatchLine.put(
       UInt64(previousChecksum), digits: 8, &memory, offset &+ BatchLine.previousOffset)
     BatchLine.put(salt, digits: 16, &memory, offset &+ BatchLine.saltOffset)
-    let end = offset &+ BatchLine.textByteCount &+ Int(byteCount)
-    let sum = BatchLine.checksum(salt: salt, memory.bytes(offset..<end))
-    BatchLine.put(UInt64(sum), digits: 8, &memory, offset &+ BatchLine.checksumOffset)
-    return sum
+    writeChecksum(into: &memory, at: offset)
+  }
+
+  private func writeChecksum(into memory: inout AlignedBuffer, at offset: Int) {
+    BatchLine.put(UInt64(checksum), digits: 8, &memory, offset &+ BatchLine.checksumOffset)
   }
 
   /// The checksum of the batch whose line and content fill `span`.

@@ -42,7 +42,9 @@ package struct StoreIdentifier: Hashable, Sendable {
     self.low = low
   }
   /// 32 lower-case hex digits.
-  package var text: String { Hexadecimal.text(high, digits: 16) + Hexadecimal.text(low, digits: 16) }
+  package var text: String {
+    Hexadecimal.text(high, digits: 16) + Hexadecimal.text(low, digits: 16)
+  }
   /// Reads 32 lower-case hex digits.
   package init?(text: String) {
     let bytes = Array(text.utf8)

@@ -11,6 +11,8 @@ package enum System {
   package static let notFound = ENOENT
   package static let again = EAGAIN
   package static let brokenPipe = EPIPE
+  package static let inputOutputError = EIO
+  package static let fileTooLarge = EFBIG
 
   /// Whether a read failed because the device cannot read those bytes, now or ever: a damaged
   /// medium, a failed integrity check.

@@ -126,4 +126,11 @@ package struct FileWindow<Files: FileSystem>: ~Copyable {
     return memory.bytes(
       (range.lowerBound - held.lowerBound)..<(range.upperBound - held.lowerBound))
   }
+
+  /// Writes the bytes of `range` of the file, which the window holds, to another file.
+  package func copy(_ range: ByteRange, to target: File, at offset: Int) throws(FileError) {
+    precondition(range.lowerBound >= held.lowerBound && range.upperBound <= held.upperBound)
+    let inMemory = (range.lowerBound - held.lowerBound)..<(range.upperBound - held.lowerBound)
+    try files.write(target, from: memory, inMemory, at: offset)
+  }
 }

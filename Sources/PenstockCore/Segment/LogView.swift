@@ -101,7 +101,8 @@ package struct LogView: Sendable {
     let holes = LogView.holes(in: names, after: archived)
     guard holes.isEmpty || acceptsHoles else { throw .changed }
     let known = store ?? (try? StoreDescription.read(files, layout))?.store
-    var reader = LogReader(files, layout, store: known, names, previous)
+    let start: LogStart = archived == .none ? .beginning : .unknown
+    var reader = LogReader(files, layout, store: known, names, previous, start)
     do throws(FileError) {
       let reading = try reader.read(frontier)
       return LogView(layout, reader.kept, reader.keptDamage, reader.scans, reading)
@@ -178,7 +179,9 @@ package struct LogView: Sendable {
 private struct LogReader<Files: FileSystem>: ~Copyable {
   let kept: [LogSegment]
   let keptDamage: [Damage]
-  private let last: BatchExtent?
+  private let start: LogStart
+  /// Batches up to this one are proved by what was read before.
+  private let proof: BatchNumber
   private let names: [SegmentName]
   private let previous: LogView?
   private var scanner: SegmentScanner<Files>
@@ -186,12 +189,13 @@ private struct LogReader<Files: FileSystem>: ~Copyable {
 
   init(
     _ files: Files, _ layout: StoreLayout, store: StoreIdentifier?, _ names: [SegmentName],
-    _ previous: LogView?
+    _ previous: LogView?, _ start: LogStart
   ) {
     let settled = previous?.settled(in: names) ?? (segments: [], damage: [], last: nil)
     kept = settled.segments
     keptDamage = settled.damage
-    last = settled.last
+    self.start = settled.last.map { .behind($0) } ?? start
+    proof = settled.last?.line.number ?? .none
     let lastKept = kept.last?.name
     self.names = names.filter { name in lastKept.map { name > $0 } ?? true }
     self.previous = previous
@@ -205,13 +209,13 @@ private struct LogReader<Files: FileSystem>: ~Copyable {
       scans.append(try scanner.scan(name, behind: previous?.proved(in: name) ?? []))
     }
     scans.reverse()
-    let proof = max(LogWalk.proof(of: scans), last?.line.number ?? .none)
-    let reading = LogWalk.read(scans, proof: proof, frontier: frontier, after: last)
+    let proof = max(LogWalk.proof(of: scans), proof)
+    let reading = LogWalk.read(scans, proof: proof, frontier: frontier, from: start)
     guard !reading.rotten.isEmpty else { return reading }
     for index in scans.indices.reversed()
     where reading.rotten.contains(where: { $0.contains(index) }) {
       scans[index] = try scanner.scan(scans[index].name)
     }
-    return LogWalk.read(scans, proof: proof, frontier: frontier, after: last)
+    return LogWalk.read(scans, proof: proof, frontier: frontier, from: start)
   }
 }

@@ -5,6 +5,16 @@
 // Pure: no I/O, no state beyond one walk. Recovery and readers walk the same way, so a reader
 // without a daemon shows exactly what recovery would keep.
 
+/// What came before the segments that are walked.
+package enum LogStart: Equatable, Sendable {
+  /// Nothing: they are all there ever were.
+  case beginning
+  /// Segments that are archived, or that need no look.
+  case unknown
+  /// This batch.
+  case behind(BatchExtent)
+}
+
 /// What a walk found.
 package struct LogReading: Sendable {
   /// For each scan: the batches that count, in order.
@@ -27,6 +37,7 @@ package struct LogWalk {
   private let scans: [SegmentScan]
   private let proof: BatchNumber
   private let frontier: SequenceNumber?
+  private let start: LogStart
   private let ends: [SegmentNumber: Int]
   private var reading: LogReading
   private var isInTail = false
@@ -62,28 +73,30 @@ package struct LogWalk {
   /// - Parameters:
   ///   - proof: batches up to this one are proved; `proof(of:)`, or what it was earlier.
   ///   - frontier: events up to this one are proved as well.
-  ///   - last: the batch that counts before the first of `scans`, when it is known.
+  ///   - start: what came before the first of `scans`.
   package static func read(
-    _ scans: [SegmentScan], proof: BatchNumber, frontier: SequenceNumber?,
-    after last: BatchExtent? = nil
+    _ scans: [SegmentScan], proof: BatchNumber, frontier: SequenceNumber?, from start: LogStart
   ) -> LogReading {
-    var walk = LogWalk(scans, proof, frontier, last)
+    var walk = LogWalk(scans, proof, frontier, start)
     for index in scans.indices { walk.meet(index) }
     walk.finish()
     return walk.reading
   }
 
   private init(
-    _ scans: [SegmentScan], _ proof: BatchNumber, _ frontier: SequenceNumber?, _ last: BatchExtent?
+    _ scans: [SegmentScan], _ proof: BatchNumber, _ frontier: SequenceNumber?, _ start: LogStart
   ) {
+    self.start = start
     self.scans = scans
     self.proof = proof
     self.frontier = frontier
     ends = LogWalk.ends(of: scans)
     reading = LogReading(
       accepted: Array(repeating: [], count: scans.count), servedEnd: scans.map(\.alignment))
-    reading.lastAccepted = last
-    reading.lastServed = last
+    if case .behind(let last) = start {
+      reading.lastAccepted = last
+      reading.lastServed = last
+    }
   }
 
   private mutating func meet(_ index: Int) {
@@ -143,10 +156,10 @@ package struct LogWalk {
     -> (LogFacts.Found?, ClosedRange<BatchNumber>?)
   {
     guard let last = reading.lastAccepted else {
-      // What stood before the oldest batch that is left is not known, only that it is damaged.
-      guard !open.isEmpty else { return (nil, nil) }
       let first = BatchNumber(1)
-      return next.predecessor < first ? (.strayBytes, nil) : (.gap, first...next.predecessor)
+      if next.predecessor < first { return (open.isEmpty ? nil : .strayBytes, nil) }
+      // Behind archived segments only damaged bytes tell that something is missing.
+      return open.isEmpty && start != .beginning ? (nil, nil) : (.gap, first...next.predecessor)
     }
     switch isChained ? .follows : BatchLink(from: last, to: next) {
     case .missing(let numbers): return (.gap, numbers)

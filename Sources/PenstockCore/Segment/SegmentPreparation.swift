@@ -19,17 +19,18 @@ package enum SegmentPreparation {
   /// Prepares the segment `name`, of at least `byteCount` bytes, in the live folder.
   /// - Parameters:
   ///   - isFilled: false merely reserves the blocks: quick, for use under pressure.
+  ///   - room: bytes that have to fit behind the header block, however small `byteCount` is.
   ///   - salt: the segment's 64 secret bits.
   /// - Throws: with `System.exists` when the name is taken, with `System.noSpace` before anything
   ///   was created when there is no room.
   package static func prepare<Files: FileSystem>(
     _ files: Files, _ layout: StoreLayout, name: SegmentName, store: StoreIdentifier,
-    byteCount: Int, isFilled: Bool, salt: UInt64 = System.random()
+    byteCount: Int, isFilled: Bool, room: Int = 0, salt: UInt64 = System.random()
   ) throws(FileError) -> SegmentHeader {
-    precondition(byteCount > 0)
+    precondition(byteCount > 0 && room >= 0)
     let path = layout.segment(name)
     // A retry on a full disk must not leave an empty file behind each time.
-    guard try files.space(layout.live).free >= byteCount else {
+    guard try files.space(layout.live).free >= max(byteCount, room) else {
       throw FileError(.allocate, path, code: System.noSpace)
     }
     let file = try files.open(path, .create)
@@ -39,7 +40,8 @@ package enum SegmentPreparation {
       let isDirect = direct > 0 && direct <= SegmentHeader.alignmentMax
       let alignment =
         isDirect ? max(SegmentHeader.alignmentMin, direct) : SegmentHeader.alignmentMin
-      let blocks = max(2, (byteCount + alignment - 1) / alignment)
+      let blocks = max(
+        2, (byteCount + alignment - 1) / alignment, 1 + (room + alignment - 1) / alignment)
       let header = SegmentHeader(
         name: name, store: store, salt: salt, alignment: alignment, byteCount: blocks * alignment)
       try files.allocate(file, byteCount: header.byteCount)

@@ -1,0 +1,285 @@
+// Recovery: what a shard does before it takes the first event.
+//
+//     unlink what the archive holds → scan from the newest segment back → walk (LogRules) →
+//     copy damaged bytes aside → fresh segment → recovery batch → sync → done
+//
+// Promises
+//  - Nothing is appended to a segment an earlier process wrote, and nothing in it is changed. The
+//    provisional batches live on as copies in the recovery batch, which also says where the older
+//    segments end. Until it is durable the old segments rule, so a crash in here repeats all of it.
+//  - Damage is never a reason not to start: it is copied aside, reported and read around. Errors
+//    are a full disk, or a device or folder that cannot be used at all.
+//  - Nothing acknowledged is dropped while it can be read: a batch that a valid later batch, or the
+//    frontier, proves durable is served wherever it lies.
+//  - Memory is fixed: one window, one chunk, and a list as long as what is damaged or in flight.
+//
+// How far back it reads. D, the highest `durable`, stands in the newest valid batches, since it only
+// grows. Once a batch numbered ≤ D has been found, everything in older segments is ≤ D too: proved,
+// served in place, and nobody's business here; damage there is found by those who read it. A writer
+// begins a segment only when the one before the last is durable throughout, so this ends in the
+// second segment that holds anything; when it does not, reading goes on to the oldest.
+//
+// How far numbers jump. New numbers leave out whatever may have been submitted and lost: a fixed
+// jump beyond everything seen, valid or not, and room for as many batches and events as the bytes
+// that could not be read can have held. A log nobody has written to begins with 1.
+
+/// What recovery found and made; the shard goes on from here.
+package struct Recovered: Sendable {
+  /// The fresh segment.
+  package var header: SegmentHeader
+  /// Where the next batch goes in it.
+  package var nextOffset: Int
+  /// Number and checksum of the last batch of the log, which is durable.
+  package var lastBatch: BatchNumber
+  package var lastChecksum: UInt32
+  /// The sequence number the next event gets.
+  package var nextSequence: SequenceNumber
+  /// Events up to this one are durable.
+  package var lastDurableSequence: SequenceNumber
+  /// Events copied, because they were not proved durable.
+  package var eventsRecovered: Int
+  package var damage: [Damage]
+  package var durationNanoseconds: Int64
+}
+
+/// Recovery of one log.
+package enum Recovery {
+  /// Recovers `log`, whose lease the caller holds.
+  /// - Parameters:
+  ///   - archivedThrough: segments up to this one are in the archive, by the manifest.
+  ///   - coveredThrough: so are events up to this one.
+  ///   - frontier: what the page of the log's previous writer says, when it is of this boot.
+  ///   - segmentByteCount: size of the fresh segment; it becomes larger when it has to.
+  package static func run<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, store: StoreIdentifier, log: LogNumber,
+    archivedThrough: SegmentNumber, coveredThrough: SequenceNumber = .none,
+    frontier: SequenceNumber? = nil, segmentByteCount: Int
+  ) throws(LogError) -> Recovered {
+    let start = System.monotonicNanoseconds()
+    let run = RecoveryRun(
+      files: files, layout: layout, store: store, log: log, archivedThrough: archivedThrough,
+      coveredThrough: coveredThrough, frontier: frontier)
+    var recovered = try run.run(segmentByteCount)
+    recovered.durationNanoseconds = System.monotonicNanoseconds() - start
+    return recovered
+  }
+}
+
+/// One recovery under way.
+private struct RecoveryRun<Files: FileSystem>: ~Copyable {
+  let files: Files
+  let layout: StoreLayout
+  let store: StoreIdentifier
+  let log: LogNumber
+  let archivedThrough: SegmentNumber
+  let coveredThrough: SequenceNumber
+  let frontier: SequenceNumber?
+
+  /// The shortest event line has more bytes: so many events fit into bytes that were not read.
+  private static var eventByteCountMin: Int { 32 }
+  /// How far beyond the highest valid number a damaged line is believed.
+  private static var claimDistanceMax: UInt64 { 1 << 32 }
+  /// Names that may turn out to be taken by a preparer at work.
+  private static var nameAttemptsMax: Int { 64 }
+
+  borrowing func run(_ segmentByteCount: Int) throws(LogError) -> Recovered {
+    let catalog: SegmentCatalog
+    let scans: [SegmentScan]
+    let reading: LogReading
+    var damage: [Damage] = []
+    do throws(FileError) {
+      catalog = try SegmentCatalog(files, layout)
+      try unlinkArchived(catalog)
+      scans = try scanBack(catalog)
+      let proof = LogWalk.proof(of: scans)
+      let isAll = archivedThrough == .none && scans.count == catalog.segments(of: log).count
+      reading = LogWalk.read(
+        scans, proof: proof, frontier: frontier, from: isAll ? .beginning : .unknown)
+      for finding in reading.damage {
+        damage.append(try Quarantine.copy(files, layout, finding))
+      }
+    } catch {
+      throw .file(error)
+    }
+    damage += missingSegments(scans)
+    damage += catalog.foreignFiles.map { Damage(foreign: $0) }
+    let isUntouched =
+      catalog.segments(of: log).isEmpty && archivedThrough == .none && coveredThrough == .none
+    let numbers = Numbers(scans, reading, catalog.segments(of: log).last?.number ?? .none, self)
+    if isUntouched {
+      let header = try prepare(catalog, segmentByteCount, room: 0)
+      return Recovered(
+        header: header, nextOffset: header.alignment, lastBatch: .none, lastChecksum: 0,
+        nextSequence: SequenceNumber(1), lastDurableSequence: .none, eventsRecovered: 0,
+        damage: damage, durationNanoseconds: 0)
+    }
+    return try writeBatch(catalog, scans, reading, numbers, segmentByteCount, damage)
+  }
+
+  // MARK: - Reading
+
+  private borrowing func unlinkArchived(_ catalog: SegmentCatalog) throws(FileError) {
+    for name in catalog.segments(of: log) where name.number <= archivedThrough {
+      do throws(FileError) {
+        try files.unlink(layout.segment(name))
+      } catch {
+        // The archiver may be at it as well.
+        guard error.code == System.notFound else { throw error }
+      }
+    }
+  }
+
+  /// Scans from the newest segment back to the first that holds a proved batch.
+  /// - Returns: the scans in ascending order.
+  private borrowing func scanBack(_ catalog: SegmentCatalog) throws(FileError) -> [SegmentScan] {
+    var scanner = SegmentScanner(
+      files, layout, store: store, readsPastCache: true, keepsEvery: false)
+    var scans: [SegmentScan] = []
+    for name in catalog.segments(of: log, after: archivedThrough).reversed() {
+      do throws(FileError) {
+        scans.insert(try scanner.scan(name), at: 0)
+      } catch {
+        // Archived and unlinked since the folder was listed.
+        guard error.code == System.notFound else { throw error }
+        continue
+      }
+      if RecoveryRun.holdsProvedBatch(scans) { break }
+    }
+    return scans
+  }
+
+  /// Whether the first of `scans` holds a batch that counts and is proved by one of them.
+  private static func holdsProvedBatch(_ scans: [SegmentScan]) -> Bool {
+    guard let oldest = scans.first, oldest.verdict.counts, oldest.hasBatch else { return false }
+    let proof = LogWalk.proof(of: scans)
+    let end = LogWalk.ends(of: scans)[oldest.name.number] ?? Int.max
+    return oldest.items.contains { item in
+      guard case .batch(let extent, _) = item else { return false }
+      return extent.line.number <= proof && extent.offset < end
+    }
+  }
+
+  /// Holes between the scanned segments. Older ones may have been archived since.
+  private borrowing func missingSegments(_ scans: [SegmentScan]) -> [Damage] {
+    guard let first = scans.first else { return [] }
+    return LogView.holes(in: scans.map(\.name), after: first.name.number)
+      .map { Damage(.missingSegment, $0) }
+  }
+
+  // MARK: - Numbers
+
+  /// The numbers that go on where nothing can have been submitted.
+  private struct Numbers {
+    /// The last batch left in place, or proved and lost.
+    var durable: BatchNumber
+    var batch: BatchNumber
+    var sequence: SequenceNumber
+
+    init(
+      _ scans: [SegmentScan], _ reading: LogReading, _ lastSegment: SegmentNumber,
+      _ recovery: borrowing RecoveryRun<Files>
+    ) {
+      durable = max(LogWalk.proof(of: scans), reading.lastServed?.line.number ?? .none)
+      var number = max(durable, scans.map(\.number).max() ?? .none)
+      if number == .none {
+        // Nothing tells: a segment has fewer batches than this.
+        let segment = max(lastSegment, recovery.archivedThrough)
+        number = BatchNumber(min(segment.value, 1 << 40) << 16)
+      }
+      var sequence = max(
+        recovery.coveredThrough, recovery.frontier ?? .none,
+        scans.map(\.sequence).max() ?? .none)
+      let highest = (number, sequence)
+      var unreadByteCount: UInt64 = 0
+      for scan in scans {
+        let isRead = scan.verdict != .leave && scan.verdict != .misplaced
+        unreadByteCount += UInt64(isRead ? scan.damagedByteCount : scan.byteCount)
+        if scan.claimedNumber.value < highest.0.value + claimDistanceMax || highest.0 == .none {
+          number = max(number, scan.claimedNumber)
+        }
+        if scan.claimedSequence.value < highest.1.value + claimDistanceMax || highest.1 == .none {
+          sequence = max(sequence, scan.claimedSequence)
+        }
+      }
+      batch = number.advanced(
+        by: Limits.batchNumberJump + unreadByteCount / UInt64(SegmentHeader.alignmentMin))
+      self.sequence = sequence.advanced(
+        by: 1 + Limits.sequenceJump + unreadByteCount / UInt64(eventByteCountMin))
+    }
+  }
+
+  // MARK: - Writing
+
+  /// Prepares the fresh segment under the first free number.
+  private borrowing func prepare(_ catalog: SegmentCatalog, _ byteCount: Int, room: Int)
+    throws(LogError) -> SegmentHeader
+  {
+    var number = catalog.nextNumber(of: log, after: archivedThrough)
+    var attempt = 1
+    while true {
+      do throws(FileError) {
+        return try SegmentPreparation.prepare(
+          files, layout, name: SegmentName(log: log, number: number), store: store,
+          byteCount: byteCount, isFilled: true, room: room)
+      } catch {
+        guard error.code == System.exists, attempt < RecoveryRun.nameAttemptsMax else {
+          throw .file(error)
+        }
+        number = number.next
+        attempt += 1
+      }
+    }
+  }
+
+  private borrowing func writeBatch(
+    _ catalog: SegmentCatalog, _ scans: [SegmentScan], _ reading: LogReading, _ numbers: Numbers,
+    _ segmentByteCount: Int, _ damage: [Damage]
+  ) throws(LogError) -> Recovered {
+    let ends = RecoveryRun.ends(scans, reading)
+    let sources = reading.carried.map { carried in
+      RecoverySource(
+        path: layout.segment(scans[carried.scan].name), extent: carried.extent)
+    }
+    let byteCount = RecoveryBatch<Files>.byteCount(ends, sources)
+    guard byteCount <= Int(UInt32.max) else {
+      throw .file(FileError(.write, layout.live, code: System.fileTooLarge))
+    }
+    let header = try prepare(
+      catalog, segmentByteCount, room: BatchLine.textByteCount + byteCount)
+    let eventCount = sources.reduce(0) { $0 + Int($1.extent.line.eventCount) }
+    let line = BatchLine(
+      number: numbers.batch,
+      firstSequence: sources.first?.extent.line.firstSequence ?? numbers.sequence,
+      eventCount: UInt32(eventCount), byteCount: 0,
+      at: sources.map(\.extent.line.at).max() ?? System.now(), durable: numbers.durable,
+      previousChecksum: reading.lastServed?.line.checksum ?? 0, salt: header.salt)
+    let extent = try RecoveryBatch.write(files, layout, header, line, ends, sources)
+    let blocks = (extent.byteCount + header.alignment - 1) / header.alignment
+    return Recovered(
+      header: header, nextOffset: (1 + blocks) * header.alignment, lastBatch: extent.line.number,
+      lastChecksum: extent.line.checksum, nextSequence: numbers.sequence,
+      lastDurableSequence: extent.line.lastSequence, eventsRecovered: eventCount, damage: damage,
+      durationNanoseconds: 0)
+  }
+
+  /// Where the scanned segments end: the one with the last batch left in place, and every later
+  /// one in which anything stands.
+  private static func ends(_ scans: [SegmentScan], _ reading: LogReading) -> [EndLine] {
+    let known = LogWalk.ends(of: scans)
+    let lastServed = reading.accepted.lastIndex { $0.contains(where: \.isProved) }
+    var lines: [EndLine] = []
+    for (index, scan) in scans.enumerated() where scan.verdict.counts {
+      guard index >= lastServed ?? 0 else { continue }
+      let end = known[scan.name.number] ?? Int.max
+      let isOpen = scan.items.contains { $0.offset < end }
+      if isOpen || index == lastServed {
+        lines.append(EndLine(name: scan.name, offset: reading.servedEnd[index]))
+      }
+    }
+    // Its `#end` lines tell a recovery batch, so there is always one.
+    if lines.isEmpty, let last = scans.last {
+      lines.append(EndLine(name: last.name, offset: last.alignment))
+    }
+    return lines
+  }
+}
