@@ -208,7 +208,6 @@ int penstock_write(int descriptor, const void *bytes, size_t count) {
   return 0;
 }
 
-bool penstock_is_terminal(int descriptor) { return isatty(descriptor) == 1; }
 
 int penstock_next_ended_child(int *status) {
   int raw;

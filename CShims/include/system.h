@@ -145,7 +145,6 @@ const char *penstock_environment(const char *name);
 int64_t penstock_read(int descriptor, void *bytes, size_t count);
 // Writes all bytes to a descriptor.
 int penstock_write(int descriptor, const void *bytes, size_t count);
-bool penstock_is_terminal(int descriptor);
 // Takes the next ended child: its pid, or 0 when none has ended. `status` gets the exit status, or
 // 128 + the signal that ended it.
 int penstock_next_ended_child(int *status);

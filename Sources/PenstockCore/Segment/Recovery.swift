@@ -43,14 +43,37 @@ package struct Recovered: Sendable {
 }
 
 /// Recovery of one log.
-package struct Recovery<Files: FileSystem>: ~Copyable {
-  private let files: Files
-  private let layout: StoreLayout
-  private let store: StoreIdentifier
-  private let log: LogNumber
-  private let archivedThrough: SegmentNumber
-  private let coveredThrough: SequenceNumber
-  private let frontier: SequenceNumber?
+package enum Recovery {
+  /// Recovers `log`, whose lease the caller holds.
+  /// - Parameters:
+  ///   - archivedThrough: segments up to this one are in the archive, by the manifest.
+  ///   - coveredThrough: so are events up to this one.
+  ///   - frontier: what the page of the log's previous writer says, when it is of this boot.
+  ///   - segmentByteCount: size of the fresh segment; it becomes larger when it has to.
+  package static func run<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, store: StoreIdentifier, log: LogNumber,
+    archivedThrough: SegmentNumber, coveredThrough: SequenceNumber = .none,
+    frontier: SequenceNumber? = nil, segmentByteCount: Int
+  ) throws(LogError) -> Recovered {
+    let start = System.monotonicNanoseconds()
+    let run = RecoveryRun(
+      files: files, layout: layout, store: store, log: log, archivedThrough: archivedThrough,
+      coveredThrough: coveredThrough, frontier: frontier)
+    var recovered = try run.run(segmentByteCount)
+    recovered.durationNanoseconds = System.monotonicNanoseconds() - start
+    return recovered
+  }
+}
+
+/// One recovery under way.
+private struct RecoveryRun<Files: FileSystem>: ~Copyable {
+  let files: Files
+  let layout: StoreLayout
+  let store: StoreIdentifier
+  let log: LogNumber
+  let archivedThrough: SegmentNumber
+  let coveredThrough: SequenceNumber
+  let frontier: SequenceNumber?
 
   /// The shortest event line has more bytes: so many events fit into bytes that were not read.
   private static var eventByteCountMin: Int { 32 }
@@ -59,40 +82,7 @@ package struct Recovery<Files: FileSystem>: ~Copyable {
   /// Names that may turn out to be taken by a preparer at work.
   private static var nameAttemptsMax: Int { 64 }
 
-  /// Recovers `log`, whose lease the caller holds.
-  /// - Parameters:
-  ///   - archivedThrough: segments up to this one are in the archive, by the manifest.
-  ///   - coveredThrough: so are events up to this one.
-  ///   - frontier: what the page of the log's previous writer says, when it is of this boot.
-  ///   - segmentByteCount: size of the fresh segment; it becomes larger when it has to.
-  package static func run(
-    _ files: Files, _ layout: StoreLayout, store: StoreIdentifier, log: LogNumber,
-    archivedThrough: SegmentNumber, coveredThrough: SequenceNumber = .none,
-    frontier: SequenceNumber? = nil, segmentByteCount: Int
-  ) throws(LogError) -> Recovered {
-    let start = System.monotonicNanoseconds()
-    let recovery = Recovery(
-      files: files, layout: layout, store: store, log: log, archivedThrough: archivedThrough,
-      coveredThrough: coveredThrough, frontier: frontier)
-    var recovered = try recovery.run(segmentByteCount)
-    recovered.durationNanoseconds = System.monotonicNanoseconds() - start
-    return recovered
-  }
-
-  private init(
-    files: Files, layout: StoreLayout, store: StoreIdentifier, log: LogNumber,
-    archivedThrough: SegmentNumber, coveredThrough: SequenceNumber, frontier: SequenceNumber?
-  ) {
-    self.files = files
-    self.layout = layout
-    self.store = store
-    self.log = log
-    self.archivedThrough = archivedThrough
-    self.coveredThrough = coveredThrough
-    self.frontier = frontier
-  }
-
-  private borrowing func run(_ segmentByteCount: Int) throws(LogError) -> Recovered {
+  borrowing func run(_ segmentByteCount: Int) throws(LogError) -> Recovered {
     let catalog: SegmentCatalog
     let scans: [SegmentScan]
     let reading: LogReading
@@ -153,7 +143,7 @@ package struct Recovery<Files: FileSystem>: ~Copyable {
         guard error.code == System.notFound else { throw error }
         continue
       }
-      if Recovery.holdsProvedBatch(scans) { break }
+      if RecoveryRun.holdsProvedBatch(scans) { break }
     }
     return scans
   }
@@ -187,7 +177,7 @@ package struct Recovery<Files: FileSystem>: ~Copyable {
 
     init(
       _ scans: [SegmentScan], _ reading: LogReading, _ lastSegment: SegmentNumber,
-      _ recovery: borrowing Recovery<Files>
+      _ recovery: borrowing RecoveryRun<Files>
     ) {
       durable = max(LogWalk.proof(of: scans), reading.lastServed?.line.number ?? .none)
       var number = max(durable, scans.map(\.number).max() ?? .none)
@@ -232,7 +222,7 @@ package struct Recovery<Files: FileSystem>: ~Copyable {
           files, layout, name: SegmentName(log: log, number: number), store: store,
           byteCount: byteCount, isFilled: true, room: room)
       } catch {
-        guard error.code == System.exists, attempt < Recovery.nameAttemptsMax else {
+        guard error.code == System.exists, attempt < RecoveryRun.nameAttemptsMax else {
           throw .file(error)
         }
         number = number.next
@@ -245,7 +235,7 @@ package struct Recovery<Files: FileSystem>: ~Copyable {
     _ catalog: SegmentCatalog, _ scans: [SegmentScan], _ reading: LogReading, _ numbers: Numbers,
     _ segmentByteCount: Int, _ damage: [Damage]
   ) throws(LogError) -> Recovered {
-    let ends = Recovery.ends(scans, reading)
+    let ends = RecoveryRun.ends(scans, reading)
     let sources = reading.carried.map { carried in
       RecoverySource(
         path: layout.segment(scans[carried.scan].name), extent: carried.extent)

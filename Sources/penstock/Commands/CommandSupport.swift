@@ -40,7 +40,7 @@ enum Quantity {
 }
 
 /// Hands what was printed to the kernel, for readers that wait for it.
-func flushOutput() { _ = unsafe fflush(nil) }
+func flushOutput() { _ = fflush(nil) }
 
 /// One host serves a store at a time.
 enum HostLock {

@@ -40,7 +40,7 @@ struct RoleProcess {
     let storage = words.map { Array($0.utf8CString) }
     let joined = storage.flatMap { $0 }
     return unsafe joined.withUnsafeBufferPointer { text in
-      guard let base = unsafe text.baseAddress else { return -1 }
+      guard let base = text.baseAddress else { return -1 }
       var offset = 0
       var pointers: [UnsafePointer<CChar>?] = unsafe storage.map { word in
         defer { offset += word.count }
