@@ -10,7 +10,7 @@
 package import PenstockCore
 
 /// One place a daemon listens at.
-package struct Endpoint: Equatable, Sendable {
+package struct ListedEndpoint: Equatable, Sendable {
   package var name: String
   package var url: String
   package var shard: Int
@@ -22,22 +22,22 @@ package struct Endpoint: Equatable, Sendable {
   }
 
   /// The endpoints of a store's daemon; empty when there is none.
-  package static func read(_ layout: StoreLayout) -> [Endpoint] {
+  package static func read(_ layout: StoreLayout) -> [ListedEndpoint] {
     guard let bytes = System.contents(ofFile: layout.endpoints) else { return [] }
     return read(bytes)
   }
 
   /// The endpoints a document names.
-  package static func read(_ document: [UInt8]) -> [Endpoint] {
+  package static func read(_ document: [UInt8]) -> [ListedEndpoint] {
     guard case .array(let entries)? = JSONValue.read(document) else { return [] }
-    var list: [Endpoint] = []
+    var list: [ListedEndpoint] = []
     for entry in entries {
       guard case .object(let members) = entry, case .text(let url)? = members["url"],
         case .number(let shard)? = members["shard"]
       else { continue }
       var name = ""
       if case .text(let given)? = members["name"] { name = given }
-      list.append(Endpoint(name: name, url: url, shard: shard))
+      list.append(ListedEndpoint(name: name, url: url, shard: shard))
     }
     return list
   }

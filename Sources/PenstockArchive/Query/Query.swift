@@ -10,6 +10,8 @@ package struct Query: Sendable {
   package var limit: Int?
   /// Whether the read stops before what is not proved durable.
   package var leavesProvisionalOut = false
+  /// Whether equal events with an id come out once.
+  package var collapsesDuplicates = true
   /// One log only.
   package var log: LogNumber?
   /// Per log: only events behind this one.

@@ -23,7 +23,7 @@ package final class StoreReader<Files: FileSystem> {
     guard let found = try StoreReader.identify(files, layout) else {
       throw .unusable(
         "\(layout.root) is not a Penstock store: there is no usable \(layout.description) and no "
-          + "segment in \(layout.live); name the folder that “penstock serve --data” was given")
+          + "segment in \(layout.live); name the folder that 'penstock serve --data' was given")
     }
     store = found
   }
@@ -75,7 +75,7 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
       }
       reloadsWithoutProgress = 0
       last = event.key
-      if duplicates.isDuplicate(event) { continue }
+      if query.collapsesDuplicates, duplicates.isDuplicate(event) { continue }
       givenCount += 1
       if event.isProvisional { provisionalGivenCount += 1 }
       return true

@@ -112,6 +112,8 @@ final class TestLog {
   private var salt: UInt64 = 0
   private(set) var batch = BatchNumber.none
   private var checksum: UInt32 = 0
+  private var checksumBefore: UInt32 = 0
+  private var lastOffset = 0
   private(set) var sequence = SequenceNumber.none
   private let segmentByteCount = 1 << 20
 
@@ -160,7 +162,9 @@ final class TestLog {
       durable: durable ?? batch, previousChecksum: checksum, salt: salt)
     var memory = AlignedBuffer(byteCount: byteCount)
     memory.copy(content.rawSpan, to: BatchLine.textByteCount)
+    checksumBefore = checksum
     checksum = line.seal(in: &memory, at: 0)
+    lastOffset = offset
     let name = SegmentName(log: log, number: segment)
     let file = try owner.files.open(owner.layout.segment(name), .write)
     defer { owner.files.close(file) }
@@ -169,6 +173,18 @@ final class TestLog {
     batch = line.number
     sequence = line.lastSequence
     return sequence
+  }
+
+  /// Begins a segment as recovery does: one batch that copies the last batch, which was not
+  /// proved, under its events' old numbers, and says that the segment before ends in front of it.
+  func recoverLastBatch(_ lines: [String]) throws {
+    let ended = EndLine(name: SegmentName(log: log, number: segment), offset: lastOffset)
+    let kept = BatchNumber(batch.value - 1)
+    sequence = SequenceNumber(sequence.value - UInt64(lines.count))
+    try startSegment()
+    batch = batch.advanced(by: Limits.batchNumberJump)
+    checksum = checksumBefore
+    try append([String(ended.text.dropLast())] + lines, durable: kept)
   }
 
   /// An empty batch, whose `durable` proves everything before it.
