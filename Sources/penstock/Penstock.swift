@@ -28,5 +28,6 @@ struct PenstockCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Serve.self, Seal.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
+      StreamsCommand.self, VerifyCommand.self, StatusCommand.self,
     ])
 }

@@ -27,4 +27,11 @@ struct ArchiveView<Files: FileSystem> {
   ) -> [any EventSource] {
     []
   }
+
+  var tableCount: Int { 0 }
+  var eventCount: Int { 0 }
+  func countStreams(_ selection: Selection, _ counter: inout StreamCounter, _ damage: DamageLog)
+    throws(ReadError)
+  {}
+  func verify(_ result: inout Verification, _ progress: (String) -> Void) throws(ReadError) {}
 }

@@ -42,6 +42,8 @@ package struct StoreStatus: Sendable {
   }
 
   package var store: StoreIdentifier
+  /// Where the daemon listens, or last did.
+  package var endpoints: [ListedEndpoint] = []
   package var shards: [Shard] = []
   /// Bytes of segments that hold batches.
   package var liveByteCount = 0
@@ -51,4 +53,88 @@ package struct StoreStatus: Sendable {
   package var archivedEventCount = 0
   package var freeByteCount = 0
   package var totalByteCount = 0
+}
+
+extension StoreStatus {
+  /// Looks at the store in `layout`.
+  package init<Files: FileSystem>(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier)
+    throws(ReadError)
+  {
+    self.store = store
+    let archive = try ArchiveView(files, layout)
+    tableCount = archive.tableCount
+    archivedEventCount = archive.eventCount
+    endpoints = ListedEndpoint.read(layout)
+    let segments: [SegmentName]
+    do throws(FileError) {
+      segments = try SegmentCatalog(files, layout).segments
+      (freeByteCount, totalByteCount) = try files.space(layout.root)
+    } catch {
+      throw ReadError(error)
+    }
+    let logs = Set(segments.map(\.log)).union(archive.logs).sorted()
+    for log in logs {
+      shards.append(shard(files, layout, log, segments.filter { $0.log == log }, archive))
+    }
+    sealedSegmentCount = shards.reduce(0) { $0 + $1.sealedSegmentCount }
+  }
+
+  private mutating func shard<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, _ log: LogNumber, _ names: [SegmentName],
+    _ archive: ArchiveView<Files>
+  ) -> Shard {
+    let waiting = names.filter { $0.number > archive.archivedThrough(log) }
+    var used: [SegmentName] = []
+    for name in waiting {
+      guard let byteCount = StoreStatus.byteCountWhenUsed(files, layout.segment(name)) else {
+        continue
+      }
+      used.append(name)
+      liveByteCount += byteCount
+    }
+    var shard = Shard(
+      log: log, frontier: DurableFrontier.read(layout, store, log), counters: nil, listeners: [],
+      activeSegment: used.last?.number,
+      preparedSegmentCount: waiting.filter { $0 > used.last ?? $0 || used.isEmpty }.count,
+      sealedSegmentCount: max(0, used.count - 1))
+    readCounters(layout, &shard)
+    return shard
+  }
+
+  private func readCounters(_ layout: StoreLayout, _ shard: inout Shard) {
+    guard
+      let page = SharedPage(
+        reading: layout.statisticsPage(store, shard.log), magic: Statistics.magic,
+        boot: System.bootIdentifier(), valueCount: Statistics.valueCount)
+    else { return }
+    let statistics = Statistics(page)
+    shard.counters = Counter.allCases.map { statistics[$0] }
+    let named = endpoints.filter { $0.shard == Int(shard.log.value) }
+    for row in 0..<Limits.listenerCountMax {
+      let counts = ListenerCounter.allCases.map { statistics[row, $0] }
+      guard row < named.count || counts.contains(where: { $0 > 0 }) else { continue }
+      let name = row < named.count ? named[row].name : "listener \(row)"
+      shard.listeners.append(
+        Listener(name: name, url: row < named.count ? named[row].url : "", counts: counts))
+    }
+  }
+
+  /// The size of a segment that holds a batch; nil for one that was only prepared.
+  private static func byteCountWhenUsed<Files: FileSystem>(_ files: Files, _ path: String) -> Int? {
+    guard let file = try? files.open(path, .read) else { return nil }
+    defer { files.close(file) }
+    var block = AlignedBuffer(byteCount: SegmentHeader.alignmentMin)
+    guard let count = try? files.read(file, into: &block, 0..<block.byteCount, at: 0) else {
+      return nil
+    }
+    var alignment = SegmentHeader.alignmentMin
+    if case .header(let header) = SegmentHeader.read(block.bytes(0..<count)) {
+      alignment = header.alignment
+    }
+    guard
+      let first = try? files.read(file, into: &block, 0..<BatchLine.textByteCount, at: alignment),
+      BatchLine.mayBegin(block.bytes(0..<first), at: 0)
+    else { return nil }
+    return try? files.byteCount(file)
+  }
 }
