@@ -42,12 +42,12 @@ package final class SegmentReading<Files: FileSystem> {
   /// Events up to this one were given out before.
   let resume: EventKey?
   let damage: DamageLog
-  let budget = IndexBudget()
+  let budget: IndexBudget
   private var reader: BatchReader<Files>
 
   package init(
     _ files: Files, _ selection: Selection, _ direction: ReadDirection, limit: Int? = nil,
-    resume: EventKey? = nil, _ damage: DamageLog
+    resume: EventKey? = nil, indexEntryCountMax: Int = 1 << 20, _ damage: DamageLog
   ) {
     self.files = files
     self.selection = selection
@@ -55,6 +55,7 @@ package final class SegmentReading<Files: FileSystem> {
     entryCountWanted = limit ?? .max
     self.resume = resume
     self.damage = damage
+    budget = IndexBudget(entryCount: indexEntryCountMax)
     reader = BatchReader(files)
   }
 

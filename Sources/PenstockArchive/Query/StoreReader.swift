@@ -15,6 +15,9 @@ package final class StoreReader<Files: FileSystem> {
   package let files: Files
   package let layout: StoreLayout
   package let store: StoreIdentifier
+  /// Index entries one read may hold for live segments. An entry is 40 bytes: a million of them
+  /// are 40 MB.
+  package var indexEntryCountMax = 1 << 20
 
   /// Opens the store in `layout`.
   package init(_ files: Files, _ layout: StoreLayout) throws(ReadError) {
@@ -119,7 +122,8 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
       stretches[log.log] = stretch
     }
     let reading = SegmentReading(
-      reader.files, query.selection, query.direction, limit: query.limit, resume: last, damage)
+      reader.files, query.selection, query.direction, limit: query.limit, resume: last,
+      indexEntryCountMax: reader.indexEntryCountMax, damage)
     var sources = snapshot.archive.sources(
       reading: reading, stretches: stretches, log: query.log)
     for log in snapshot.logs {

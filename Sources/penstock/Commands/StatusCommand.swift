@@ -130,7 +130,7 @@ private struct StatusJSON {
   private func write(_ shard: StoreStatus.Shard, _ output: inout OutputBuffer) {
     func optional(_ value: UInt64?) -> String { value.map { "\($0)" } ?? "null" }
     output.put(
-      text: "{\"shard\":\(shard.log.value),\"running\":\(shard.frontier.isRunning),"
+      text: "{\"shard\":\(shard.log.value),\"running\":\(shard.frontier.writer != nil),"
         + "\"pid\":\(shard.frontier.writer.map { "\($0)" } ?? "null"),"
         + "\"backend\":\(shard.backend.map { "\"\($0)\"" } ?? "null"),"
         + "\"durable_sequence\":\(optional(shard.frontier.sequence?.value)),"

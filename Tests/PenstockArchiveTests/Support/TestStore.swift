@@ -87,8 +87,12 @@ final class TestStore {
   func reader() throws -> StoreReader<LinuxFileSystem> { try StoreReader(files, layout) }
 
   /// All events of a query, as keys and lines.
-  func read(_ query: Query = Query()) throws -> (events: [TestEvent], report: ReadReport) {
-    var cursor = try reader().read(query)
+  func read(_ query: Query = Query(), indexEntryCountMax: Int = 1 << 20) throws -> (
+    events: [TestEvent], report: ReadReport
+  ) {
+    let reader = try reader()
+    reader.indexEntryCountMax = indexEntryCountMax
+    var cursor = try reader.read(query)
     var events: [TestEvent] = []
     var event = StoredEvent()
     while try cursor.next(&event) { events.append(TestEvent(event)) }
