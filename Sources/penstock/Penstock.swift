@@ -12,7 +12,7 @@ enum Penstock {
     if arguments.count > 1, arguments[1] == "role" {
       Role.run(Array(arguments.dropFirst(2)))
     }
-    PenstockCommand.main()
+    PenstockCommand.runProgram()
   }
 }
 
@@ -26,5 +26,8 @@ struct PenstockCommand: ParsableCommand {
       the fresh ones in a journal that is plain text and archives the rest.
       """,
     version: "0.1.0",
-    subcommands: [Serve.self, Seal.self])
+    subcommands: [
+      Serve.self, Seal.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
+      StreamsCommand.self, VerifyCommand.self, StatusCommand.self,
+    ])
 }

@@ -12,13 +12,13 @@ package import PenstockCore
 package struct DurableFrontier: Equatable, Sendable {
   /// Events up to this one are durable; nil when no page of the current lease says so.
   package var sequence: SequenceNumber?
-  /// The process that holds the log, when it is alive and has published a frontier.
+  /// The process that holds the log under the current lease, when it is alive.
   package var writer: Int32?
   /// The lease the log's lock file names.
   package var epoch: UInt64?
 
-  /// Whether a writer is at work on the log.
-  package var isRunning: Bool { writer != nil }
+  /// Whether a writer is at work and says how far the log is durable: what is beyond is in flight.
+  package var isRunning: Bool { writer != nil && sequence != nil }
 
   /// Asks for the log `log` of a store.
   package static func read(_ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber)
@@ -28,11 +28,10 @@ package struct DurableFrontier: Equatable, Sendable {
     guard let holder = LeaseHolder(ofLog: log, layout) else { return result }
     result.epoch = holder.epoch
     guard let page = page(layout, store, log), page.epoch == holder.epoch else { return result }
-    let sequence = page.sequence
-    // Recovery takes the page over before it knows the frontier; 0 says nothing yet.
-    guard sequence > .none else { return result }
-    result.sequence = sequence
     result.writer = ProcessTable.isAlive(holder.process) ? holder.process : nil
+    // Recovery takes the page over before it knows the frontier; 0 says nothing yet.
+    let sequence = page.sequence
+    result.sequence = sequence > .none ? sequence : nil
     return result
   }
 

@@ -48,7 +48,7 @@ package struct Glob: Sendable, Equatable {
         literal = nil
       case "\\":
         guard let next = scalars.popFirst() else {
-          throw Fault(description: "“\(pattern)” ends with a single “\\”; write “\\\\” for one")
+          throw Fault(description: "'\(pattern)' ends with a single '\\'; write '\\\\' for one")
         }
         append(next)
       default: append(scalar)
@@ -80,11 +80,11 @@ package struct Glob: Sendable, Equatable {
         last = scalars.removeFirst()
       }
       guard first.value <= last.value else {
-        throw Fault(description: "“\(first)-\(last)” in “\(pattern)” is the wrong way round")
+        throw Fault(description: "'\(first)-\(last)' in '\(pattern)' is the wrong way round")
       }
       ranges.append(first.value...last.value)
     }
-    throw Fault(description: "“[” in “\(pattern)” has no “]”; write “\\[” for the character")
+    throw Fault(description: "'[' in '\(pattern)' has no ']'; write '\\[' for the character")
   }
 
   /// Whether the whole of `name`, unescaped, is of this pattern.

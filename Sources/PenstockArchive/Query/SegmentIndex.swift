@@ -119,8 +119,7 @@ final class IndexBudget {
   /// A larger window saves no scan worth its memory.
   static let windowCountMax = 1 << 18
 
-  /// Entries are 40 bytes: a million of them are 40 MB.
-  init(entryCount: Int = 1 << 20) { free = entryCount }
+  init(entryCount: Int) { free = entryCount }
 
   /// The capacity of a window that has to be built now.
   func take(_ wanted: Int) -> Int {

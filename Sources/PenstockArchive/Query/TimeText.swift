@@ -28,7 +28,7 @@ package enum TimeText {
     }
     guard let instant = instant(bytes.rawSpan) else {
       throw Fault(
-        description: "“\(text)” is not a time; write 2026-11-21T03:47:52Z, 2026-11-21, now, "
+        description: "'\(text)' is not a time; write 2026-11-21T03:47:52Z, 2026-11-21, now, "
           + "or how long ago: 30s, 15m, 2h, 3d, 1w")
     }
     return instant

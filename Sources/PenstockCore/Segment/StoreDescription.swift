@@ -158,7 +158,7 @@ package struct StoreDescription: Equatable, Sendable {
   }
 
   /// The store the first intact segment header names.
-  private static func storeOfSegments<Files: FileSystem>(_ files: Files, _ layout: StoreLayout)
+  package static func storeOfSegments<Files: FileSystem>(_ files: Files, _ layout: StoreLayout)
     throws(FileError) -> StoreIdentifier?
   {
     var memory = AlignedBuffer(byteCount: SegmentHeader.alignmentMin)

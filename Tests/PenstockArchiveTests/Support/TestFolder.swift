@@ -18,3 +18,6 @@ final class TestFolder {
     try [UInt8](Data(contentsOf: URL(fileURLWithPath: path + "/" + name)))
   }
 }
+
+/// Removes a folder and what is in it.
+func removeFolder(_ path: String) { try? FileManager.default.removeItem(atPath: path) }

@@ -1,0 +1,53 @@
+// What is asked of a store, and what is to be said about the answer.
+
+package import PenstockCore
+
+/// A bounded read in order of time.
+package struct Query: Sendable {
+  package var selection: Selection
+  package var direction = ReadDirection.forward
+  /// Ends the read after so many events.
+  package var limit: Int?
+  /// Whether the read stops before what is not proved durable.
+  package var leavesProvisionalOut = false
+  /// Whether equal events with an id come out once.
+  package var collapsesDuplicates = true
+  /// One log only.
+  package var log: LogNumber?
+  /// Per log: only events behind this one.
+  package var above: [LogNumber: SequenceNumber] = [:]
+
+  package init(_ selection: Selection = Selection()) { self.selection = selection }
+}
+
+/// What a read has to say beyond its events.
+package struct ReadReport: Sendable {
+  /// Events that are not proved durable: given out, or left out.
+  package var provisionalCount = 0
+  package var leavesProvisionalOut = false
+  /// The first places whose bytes were damaged and left out.
+  package var damage: [String] = []
+  /// All such places.
+  package var damageCount = 0
+}
+
+/// Where a log was read to, and where its next batch will stand.
+package struct LogPlace: Equatable, Sendable {
+  /// The last event read, or that need not be read.
+  package var sequence: SequenceNumber
+  /// The segment of the last batch read; nil when that is not known.
+  package var segment: SegmentName?
+  /// First byte behind that batch, filler included.
+  package var offset = 0
+  /// Bytes between possible starts of batches there.
+  package var alignment = SegmentHeader.alignmentMin
+  /// The last batch read.
+  package var batch = BatchNumber.none
+  /// The lease under which that was so.
+  package var epoch: UInt64?
+
+  package init(_ sequence: SequenceNumber) { self.sequence = sequence }
+}
+
+/// Where each log of a store was read to.
+package typealias LogPlaces = [LogNumber: LogPlace]

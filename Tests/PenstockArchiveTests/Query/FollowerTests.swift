@@ -1,0 +1,135 @@
+import PenstockArchive
+import PenstockCore
+import Testing
+
+@Suite struct FollowerTests {
+  private func line(_ second: Int, stream: String = "a") -> String {
+    let time = Timestamp(seconds: 1_763_000_000 + Int64(second), nanoseconds: 0)
+    return "\(time.text) \(stream) -\tevent \(second)"
+  }
+
+  /// Waits out the interval at which a follower looks for new pages and logs.
+  private func poll(_ follower: Follower<LinuxFileSystem>, untilCount count: Int) throws -> [String]
+  {
+    var lines: [String] = []
+    let deadline = System.monotonicNanoseconds() + 5_000_000_000
+    repeat {
+      try follower.poll { event in lines.append(String(decoding: event.bytes, as: UTF8.self)) }
+      if lines.count >= count { break }
+      System.sleep(nanoseconds: 5_000_000)
+    } while System.monotonicNanoseconds() < deadline
+    return lines
+  }
+
+  private func follow(_ store: TestStore, _ selection: Selection = Selection()) throws -> (
+    Follower<LinuxFileSystem>, [String]
+  ) {
+    let reader = try store.reader()
+    var cursor = try reader.read(Query(selection))
+    var event = StoredEvent()
+    var lines: [String] = []
+    while try cursor.next(&event) { lines.append(String(decoding: event.bytes, as: UTF8.self)) }
+    return (Follower(reader, selection, from: cursor.places), lines)
+  }
+
+  @Test func `events come as the frontier moves, not before`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try store.publish(0, 1)
+    let (follower, before) = try follow(store)
+    #expect(before == [line(1)])
+    try log.append([line(3), line(2)])
+    #expect(try pollOnce(follower).isEmpty)
+    try store.publish(0, 3)
+    #expect(try poll(follower, untilCount: 2) == [line(3), line(2)])
+    try log.append([])
+    for second in 4...8 { try log.append([line(second)]) }
+    try store.publish(0, 8)
+    #expect(try poll(follower, untilCount: 5) == (4...8).map { line($0) })
+    #expect(try pollOnce(follower).isEmpty)
+  }
+
+  private func pollOnce(_ follower: Follower<LinuxFileSystem>) throws -> [String] {
+    var lines: [String] = []
+    try follower.poll { event in lines.append(String(decoding: event.bytes, as: UTF8.self)) }
+    return lines
+  }
+
+  @Test func `switches of segments are followed, also several at once`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try store.publish(0, 1)
+    let (follower, _) = try follow(store)
+    try log.startSegment()
+    try log.append([])
+    try log.append([line(2)])
+    try store.publish(0, 2)
+    #expect(try poll(follower, untilCount: 1) == [line(2)])
+    try log.startSegment()
+    try log.append([line(3)])
+    try log.startSegment()
+    try log.append([line(4)])
+    try store.publish(0, 4)
+    #expect(try poll(follower, untilCount: 2) == [line(3), line(4)])
+  }
+
+  @Test func `events larger than one read come whole`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try store.publish(0, 1)
+    let (follower, _) = try follow(store)
+    let large = line(2) + String(repeating: "x", count: 300_000)
+    try log.append([large])
+    try log.append([line(3)])
+    try store.publish(0, 3)
+    #expect(try poll(follower, untilCount: 2) == [large, line(3)])
+  }
+
+  @Test func `a restart of the shard is followed and nothing comes twice`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try log.append([line(2)])
+    try store.publish(0, 2, epoch: 1)
+    // The second batch is in the first life's frontier; the third is not proved.
+    try log.append([line(3)])
+    try store.hold(0, epoch: 1, process: 0)
+    let (follower, before) = try follow(store)
+    #expect(before == [line(1), line(2), line(3)])
+    try log.recoverLastBatch([line(3)])
+    try log.append([line(4)], skip: Limits.sequenceJump)
+    try store.publish(0, log.sequence.value, epoch: 2)
+    #expect(try poll(follower, untilCount: 1) == [line(4)])
+    try log.append([line(5)])
+    try store.publish(0, log.sequence.value, epoch: 2)
+    #expect(try poll(follower, untilCount: 1) == [line(5)])
+  }
+
+  @Test func `a log that is added later is followed from its first event`() throws {
+    let store = try TestStore()
+    try store.log(0).append([line(1)])
+    try store.publish(0, 1)
+    let (follower, _) = try follow(store)
+    try store.log(1).append([line(2, stream: "b"), line(3, stream: "b")])
+    try store.publish(1, 2)
+    #expect(try poll(follower, untilCount: 2) == [line(2, stream: "b"), line(3, stream: "b")])
+  }
+
+  @Test func `only what is selected comes`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try store.publish(0, 1)
+    var selection = Selection()
+    selection.streams = [try Glob("w*")]
+    let (follower, _) = try follow(store, selection)
+    try log.append([line(2), line(3, stream: "web"), line(4)])
+    try log.append([line(5, stream: "web")])
+    try store.publish(0, 5)
+    #expect(
+      try poll(follower, untilCount: 2) == [line(3, stream: "web"), line(5, stream: "web")])
+  }
+}
