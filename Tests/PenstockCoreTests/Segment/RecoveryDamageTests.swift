@@ -30,7 +30,8 @@ struct RecoveryDamageTests {
   }
 
   private func check(
-    _ log: TestLog, _ expected: [TestEvent], _ expectation: Expectation, _ what: String
+    _ log: TestLog, _ expected: [TestEvent], _ expectation: Expectation, isTwice: Bool,
+    _ what: String
   ) throws {
     let before = try log.view()
     #expect(try log.events(in: before) == expected, "\(what): the view")
@@ -40,10 +41,11 @@ struct RecoveryDamageTests {
     #expect(recovered.damage.first?.batches == expectation.batches, "\(what): the batches")
     #expect(recovered.damage.filter { $0.copy == nil }.isEmpty, "\(what): the copies")
     #expect(try log.events() == expected, "\(what): after recovery")
+    #expect(log.files.openCount == 0, "\(what): closed files")
+    guard isTwice else { return }
     let again = try log.recover()
     #expect(again.damage.filter(\.isTail).isEmpty, "\(what): the second recovery")
     #expect(try log.events() == expected, "\(what): after the second recovery")
-    #expect(log.files.openCount == 0)
   }
 
   /// Bytes whose every bit is flipped, and others of which one bit is.
@@ -66,7 +68,9 @@ struct RecoveryDamageTests {
       let expectation = expectation(small, segment: segment, byte: byte)
       let events = small.batches.enumerated()
         .filter { !expectation.missing.contains($0.offset + 1) }.flatMap(\.element)
-      try check(log, events, expectation, "segment \(segment), byte \(byte), bit \(bit)")
+      try check(
+        log, events, expectation, isTwice: byte % 8 == bit,
+        "segment \(segment), byte \(byte), bit \(bit)")
     }
   }
 

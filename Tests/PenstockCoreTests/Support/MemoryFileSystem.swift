@@ -284,7 +284,7 @@ final class MemoryFileSystem: FileSystem {
       let end = offset + bytes.count
       let missing = end - state.inodes[inode].bytes.count
       if missing > 0 {
-        state.inodes[inode].bytes.append(contentsOf: repeatElement(0, count: missing))
+        state.inodes[inode].bytes.append(contentsOf: [UInt8](repeating: 0, count: missing))
       }
       state.inodes[inode].bytes.replaceSubrange(offset..<end, with: bytes)
       return .success(())
@@ -308,7 +308,7 @@ final class MemoryFileSystem: FileSystem {
       }
       state.freeByteCount -= max(0, missing)
       if missing > 0 {
-        state.inodes[inode].bytes.append(contentsOf: repeatElement(0, count: missing))
+        state.inodes[inode].bytes.append(contentsOf: [UInt8](repeating: 0, count: missing))
       }
       return .success(())
     }
@@ -321,7 +321,7 @@ final class MemoryFileSystem: FileSystem {
         state.inodes[inode].bytes.removeLast(extra)
         state.freeByteCount += extra
       } else {
-        state.inodes[inode].bytes.append(contentsOf: repeatElement(0, count: -extra))
+        state.inodes[inode].bytes.append(contentsOf: [UInt8](repeating: 0, count: -extra))
       }
       return .success(())
     }

@@ -164,3 +164,10 @@ struct TestLog {
     return events
   }
 }
+
+extension [UInt8] {
+  /// Whether every byte of `range` is `wanted`.
+  func isAll(_ wanted: UInt8, in range: Range<Int>) -> Bool {
+    self[range].allSatisfy { $0 == wanted }
+  }
+}
