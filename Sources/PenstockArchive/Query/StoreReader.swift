@@ -124,8 +124,7 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
     let reading = SegmentReading(
       reader.files, query.selection, query.direction, limit: query.limit, resume: last,
       indexEntryCountMax: reader.indexEntryCountMax, damage)
-    var sources = snapshot.archive.sources(
-      reading: reading, stretches: stretches, log: query.log)
+    var sources = try snapshot.archive.sources(reading, stretches)
     for log in snapshot.logs {
       guard let view = log.view, let stretch = stretches[log.log] else { continue }
       let segments = query.direction == .forward ? view.segments : view.segments.reversed()

@@ -7,47 +7,10 @@ import Testing
     Timestamp(seconds: 1_763_000_000 + second, nanoseconds: 0)
   }
 
-  /// A store of random events over several logs and segments, and the events in it, in order.
-  private func randomStore(_ random: inout TestRandom, logCount: UInt8 = 3) throws -> (
-    TestStore, [TestEvent]
-  ) {
-    let store = try TestStore()
-    var events: [TestEvent] = []
-    let streams = ["syslog/web-1", "syslog/web-2", "/orders/42", "metrics", "odd\\sname"]
-    let types = ["-", "sshd", "OrderPlaced"]
-    for _ in 0..<Int.random(in: 5...40, using: &random) {
-      let log = store.log(UInt8.random(in: 0..<logCount, using: &random))
-      if log.segment == .none || log.room < 64 << 10 || random.chance(20) {
-        try log.startSegment()
-      }
-      let skip = random.chance(10) ? UInt64.random(in: 1...1000, using: &random) : 0
-      let count = Int.random(in: 0...30, using: &random)
-      var lines: [String] = []
-      for index in 0..<count {
-        let key = EventKey(
-          time: time(Int64.random(in: 0...400, using: &random)), log: log.log,
-          sequence: log.sequence.advanced(by: skip + UInt64(index) + 1))
-        let event = TestEvent(
-          key, stream: streams.randomElement(using: &random) ?? "",
-          type: types.randomElement(using: &random) ?? "",
-          attributes: random.chance(50) ? "severity=\(random.chance(50) ? "err" : "info") n=1" : "",
-          payload: "payload \(Int.random(in: 0...99, using: &random)) of some length")
-        events.append(event)
-        lines.append(event.line)
-        if random.chance(5) { lines.append("#listener somewhere") }
-      }
-      try log.append(lines, skip: skip)
-    }
-    for number in 0..<logCount where store.log(number).segment > .none {
-      try store.log(number).prove()
-    }
-    return (store, events.sorted { $0.key < $1.key })
-  }
-
   @Test(arguments: 0..<25)
   func `a read gives every event once, in order, both ways`(seed: UInt64) throws {
     var random = TestRandom(seed: seed)
-    let (store, expected) = try randomStore(&random)
+    let (store, expected) = try TestStore.random(&random)
     var query = Query()
     #expect(try store.read(query).events == expected, "seed \(seed)")
     query.direction = .reverse
@@ -65,7 +28,7 @@ import Testing
   @Test(arguments: 0..<25)
   func `a selection gives what a plain filter gives`(seed: UInt64) throws {
     var random = TestRandom(seed: seed)
-    let (store, all) = try randomStore(&random)
+    let (store, all) = try TestStore.random(&random)
     for _ in 0..<20 {
       var selection = Selection()
       var keep: [(TestEvent) -> Bool] = []
