@@ -166,26 +166,41 @@ int penstock_copy_payload(void *destination, const void *source, size_t count) {
   return hit != 0;
 }
 
+static inline uint64_t word_hit(uint64_t w) {
+  return zero_bytes(w) | equal_bytes(w, '\n') | equal_bytes(w, '\t') | equal_bytes(w, ' ') |
+         equal_bytes(w, '\\');
+}
+
 int penstock_copy_word(void *destination, const void *source, size_t count) {
   const uint8_t *s = source;
   uint8_t *d = destination;
-  uint64_t hit = 0;
-  while (count >= 8) {
-    uint64_t w;
-    memcpy(&w, s, 8);
-    memcpy(d, &w, 8);
-    hit |= zero_bytes(w) | equal_bytes(w, '\n') | equal_bytes(w, '\t') | equal_bytes(w, ' ') |
-           equal_bytes(w, '\\');
-    s += 8;
-    d += 8;
-    count -= 8;
+  uint64_t w, hit = 0;
+  if (count >= 8) {
+    // Whole words, then the last eight bytes once more.
+    for (size_t i = 0; i + 8 <= count; i += 8) {
+      memcpy(&w, s + i, 8);
+      memcpy(d + i, &w, 8);
+      hit |= word_hit(w);
+    }
+    memcpy(&w, s + count - 8, 8);
+    memcpy(d + count - 8, &w, 8);
+    return (hit | word_hit(w)) != 0;
   }
-  while (count--) {
-    uint8_t b = *s++;
-    hit |= (b == '\n') | (b == 0) | (b == '\t') | (b == ' ') | (b == '\\');
-    *d++ = b;
+  if (count >= 4) {
+    uint32_t first, last;
+    memcpy(&first, s, 4);
+    memcpy(&last, s + count - 4, 4);
+    memcpy(d, &first, 4);
+    memcpy(d + count - 4, &last, 4);
+    return word_hit((uint64_t)last << 32 | first) != 0;
   }
-  return hit != 0;
+  if (count == 0) return 0;
+  uint8_t first = s[0], middle = s[count / 2], last = s[count - 1];
+  d[0] = first;
+  d[count / 2] = middle;
+  d[count - 1] = last;
+  w = 0x4141414141000000ull | (uint64_t)last << 16 | (uint64_t)middle << 8 | first;
+  return word_hit(w) != 0;
 }
 
 int penstock_all(const void *bytes, size_t count, uint8_t byte) {

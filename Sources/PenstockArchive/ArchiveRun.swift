@@ -192,12 +192,12 @@ struct StreamNames: ~Copyable {
   /// The number of `name`, which is given one when it is new.
   mutating func index(of name: RawSpan) -> UInt32 {
     // Neighbours in a log are often of one stream.
-    if let lastIndex, names[Int(lastIndex)].rawSpan.equals(name) { return lastIndex }
+    if let lastIndex, isName(lastIndex, name) { return lastIndex }
     let hash = name.checksum()
     var slot = Int(hash) & (slots.count - 1)
     while slots[slot] != 0 {
       let index = slots[slot] - 1
-      if hashes[Int(index)] == hash, names[Int(index)].rawSpan.equals(name) {
+      if hashes[Int(index)] == hash, isName(index, name) {
         lastIndex = index
         return index
       }
@@ -210,6 +210,12 @@ struct StreamNames: ~Copyable {
     lastIndex = index
     if names.count * 2 > slots.count { grow() }
     return index
+  }
+
+  @inline(__always)
+  private func isName(_ index: UInt32, _ name: RawSpan) -> Bool {
+    let known = names[Int(index)]
+    return known.rawSpan.equals(name)
   }
 
   private mutating func grow() {

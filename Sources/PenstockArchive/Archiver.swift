@@ -57,10 +57,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 
   /// Reads the manifest and removes what a crash left behind.
   package init(_ files: Files, _ layout: StoreLayout, store: StoreIdentifier) throws(ArchiveError) {
-    self.files = files
-    self.layout = layout
-    self.store = store
-    run = ArchiveRun(capacity: Archiver.runByteCountMax)
+    let manifest: Manifest
     do throws(ManifestError) {
       manifest = try Manifest.read(files, layout)
     } catch {
@@ -69,14 +66,25 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     if let known = manifest.store, known != store {
       throw .manifest(.foreignStore(path: layout.manifest))
     }
-    try removeGarbage()
+    try Archiver.removeGarbage(files, layout, named: Set(manifest.tables.map(\.name)))
+    self.init(files, layout, store, manifest)
+  }
+
+  private init(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ manifest: Manifest)
+  {
+    self.files = files
+    self.layout = layout
+    self.store = store
+    self.manifest = manifest
+    run = ArchiveRun(capacity: Archiver.runByteCountMax)
   }
 
   /// Tables the manifest does not name were never part of the archive.
-  private borrowing func removeGarbage() throws(ArchiveError) {
-    let named = Set(manifest.tables.map(\.name))
+  private static func removeGarbage(_ files: Files, _ layout: StoreLayout, named: Set<String>)
+    throws(ArchiveError)
+  {
     do throws(FileError) {
-      for folder in try files.list(layout.archive) where Archiver.isBucket(folder) {
+      for folder in try files.list(layout.archive) where isBucket(folder) {
         for name in try files.list(layout.archive + "/" + folder)
         where name.hasSuffix(".table") && !named.contains(folder + "/" + name) {
           try files.unlink(layout.archive + "/" + folder + "/" + name)

@@ -116,24 +116,23 @@ package struct Manifest: Sendable {
   {
     let path = layout.manifest
     var manifest = Manifest()
+    let memory: AlignedBuffer
+    let count: Int
     do throws(FileError) {
       let file = try files.open(path, .read)
       defer { files.close(file) }
-      let size = try files.byteCount(file)
-      guard size > 0 else { return manifest }
-      guard size <= byteCountMax else { throw FileError(.read, path, code: 0) }
-      var memory = AlignedBuffer(byteCount: size)
-      let count = try files.read(file, into: &memory, 0..<size, at: 0)
-      if let error = manifest.take(memory.bytes(0..<count), path) { throw error }
-      return manifest
-    } catch let error as FileError {
-      if error.code == System.notFound { return manifest }
-      throw error.code == 0 ? .damaged(path: path, line: 1) : .file(error)
-    } catch let error as ManifestError {
-      throw error
+      count = min(try files.byteCount(file), byteCountMax)
+      var buffer = AlignedBuffer(byteCount: max(1, count))
+      guard try files.read(file, into: &buffer, 0..<count, at: 0) == count else {
+        throw FileError(.read, path, code: System.again)
+      }
+      memory = buffer
     } catch {
-      throw .damaged(path: path, line: 1)
+      if error.code == System.notFound { return manifest }
+      throw .file(error)
     }
+    if let error = manifest.take(memory.bytes(0..<count), path) { throw error }
+    return manifest
   }
 
   /// Takes all lines; nil when they hold.

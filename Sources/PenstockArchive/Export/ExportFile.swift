@@ -8,6 +8,19 @@
 
 package import PenstockCore
 
+/// Why a file cannot be written.
+package enum ExportFault: Error, Equatable, Sendable, CustomStringConvertible {
+  case file(FileError)
+  case busy(String)
+
+  package var description: String {
+    switch self {
+    case .file(let error): error.description
+    case .busy(let path): "\(path) is being written by another export; let it end first"
+    }
+  }
+}
+
 /// A file being written under a temporary name.
 package final class ExportFile<Files: FileSystem> {
   private let files: Files
@@ -17,20 +30,7 @@ package final class ExportFile<Files: FileSystem> {
   /// Where the bytes go.
   package let file: File
 
-  /// Why a file cannot be written.
-  package enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
-    case file(FileError)
-    case busy(String)
-
-    package var description: String {
-      switch self {
-      case .file(let error): error.description
-      case .busy(let path): "\(path) is being written by another export; let it end first"
-      }
-    }
-  }
-
-  package init(_ files: Files, path: String) throws(Fault) {
+  package init(_ files: Files, path: String) throws(ExportFault) {
     self.files = files
     self.path = path
     partialPath = path + ".partial"
@@ -71,7 +71,7 @@ package final class ExportFile<Files: FileSystem> {
   }
 
   /// Makes the file durable and gives it its name.
-  package func finish() throws(Fault) {
+  package func finish() throws(ExportFault) {
     do throws(FileError) {
       try files.syncFile(file)
       try files.rename(partialPath, to: path)

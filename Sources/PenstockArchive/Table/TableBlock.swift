@@ -191,7 +191,6 @@ package final class TableBlock {
     event.time = Timestamp(nanosecondsSince1970: entry.time)
     event.isProvisional = false
     let name = streams[Int(entry.stream)].name
-    let span = memory.bytes
     event.bytes.removeAll(keepingCapacity: true)
     event.time.append(to: &event.bytes)
     event.bytes.append(Byte.space)
@@ -200,18 +199,18 @@ package final class TableBlock {
     let streamEnd = event.bytes.count
     event.bytes.append(Byte.space)
     let typeStart = event.bytes.count
-    event.bytes.append(span.extracting(range(entry.type, entry.typeCount)))
+    memory.append(range(entry.type, entry.typeCount), to: &event.bytes)
     let typeEnd = event.bytes.count
     var attributeStart = typeEnd
     if entry.attributeCount > 0 {
       event.bytes.append(Byte.space)
       attributeStart = event.bytes.count
-      event.bytes.append(span.extracting(range(entry.attributes, entry.attributeCount)))
+      memory.append(range(entry.attributes, entry.attributeCount), to: &event.bytes)
     }
     let attributeEnd = event.bytes.count
     event.bytes.append(Byte.tab)
     let payloadStart = event.bytes.count
-    event.bytes.append(span.extracting(range(entry.payload, entry.payloadCount)))
+    memory.append(range(entry.payload, entry.payloadCount), to: &event.bytes)
     event.fields.time = event.time
     event.fields.stream = streamStart..<streamEnd
     event.fields.type = typeStart..<typeEnd
@@ -222,13 +221,5 @@ package final class TableBlock {
 
   private func range(_ start: Int32, _ count: Int32) -> ByteRange {
     Int(start)..<(Int(start) + Int(count))
-  }
-}
-
-extension [UInt8] {
-  /// Appends the bytes of a span.
-  @inline(__always)
-  mutating func append(_ span: RawSpan) {
-    unsafe span.withUnsafeBytes { unsafe append(contentsOf: $0) }
   }
 }

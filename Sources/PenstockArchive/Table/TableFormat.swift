@@ -48,7 +48,7 @@
 // the escaped bytes of the event line, so a line comes out as it went in. Every number is checked
 // against what holds it before it is used; a checksum that does not hold costs its block only.
 
-internal import PenstockCore
+package import PenstockCore
 
 /// Sizes and marks of the format.
 enum TableFormat {

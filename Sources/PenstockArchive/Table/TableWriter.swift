@@ -90,10 +90,26 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
 
   /// Creates the file, which must not exist.
   package init(_ files: Files, path: String, store: StoreIdentifier) throws(FileError) {
+    let header = TableWriter.header(store)
+    let file = try files.open(path, .create)
+    do throws(FileError) {
+      try files.write(file, from: header.memory, 0..<header.count, at: 0)
+    } catch {
+      files.close(file)
+      throw error
+    }
+    self.init(files, file, offset: header.count)
+  }
+
+  private init(_ files: Files, _ file: File, offset: Int) {
     self.files = files
-    file = try files.open(path, .create)
+    self.file = file
+    self.offset = offset
     columns = Columns()
     block = ColumnBuffer(capacity: 1 << 20)
+  }
+
+  private static func header(_ store: StoreIdentifier) -> ColumnBuffer {
     var header = ColumnBuffer(capacity: TableFormat.headerByteCount)
     header.append(TableFormat.headerMagic)
     header.append(TableFormat.version)
@@ -101,9 +117,9 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     header.append(store.high)
     header.append(store.low)
     while header.count < TableFormat.headerByteCount - 4 { header.append(UInt32(0)) }
-    header.append(header.bytes.checksum())
-    try files.write(file, from: header.memory, 0..<header.count, at: 0)
-    offset = header.count
+    let sum = header.bytes.checksum()
+    header.append(sum)
+    return header
   }
 
   /// Begins the next stream; names come in ascending order of their bytes.
@@ -124,7 +140,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     }
     streams.append(varint: UInt64(shared))
     streams.append(varint: UInt64(name.count - shared))
-    streams.append(name.rawSpan.extracting(shared..<name.count))
+    let rest = Array(name[shared...])
+    streams.append(rest.rawSpan)
     streams.append(varint: streamEvents)
     streams.append(varint: UInt64(streamFirstBlock))
     streams.append(varint: UInt64(rowCount > 0 ? summary.blockCount : summary.blockCount - 1))
@@ -305,7 +322,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     footer.append(footerSum)
     footer.append(TableFormat.version)
     footer.append(TableFormat.trailerMagic)
-    footer.append(footer.bytes.extracting(start..<footer.count).checksum())
+    let trailerSum = footer.bytes.extracting(start..<footer.count).checksum()
+    footer.append(trailerSum)
     try files.write(file, from: footer.memory, 0..<footer.count, at: offset)
     summary.byteCount = offset + footer.count
     try files.syncFile(file)

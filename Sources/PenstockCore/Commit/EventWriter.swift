@@ -43,6 +43,20 @@ package struct EventWriter: BitwiseCopyable {
     offset &+= text.utf8CodeUnitCount
   }
 
+  /// Writes the lowest `count` (at most eight) bytes of a word.
+  @inline(__always)
+  package mutating func put(_ word: UInt64, count: Int, _ memory: inout AlignedBuffer) {
+    // Whole words are stored where eight bytes fit: what is beyond `count` is written over next.
+    if limit &- offset >= 8 {
+      memory.store(word, at: offset)
+      offset &+= count
+      return
+    }
+    for index in 0..<count {
+      put(UInt8(truncatingIfNeeded: word >> UInt64(8 &* index)), &memory)
+    }
+  }
+
   /// Writes bytes that are known to need no escape.
   @inline(__always)
   package mutating func put(verbatim bytes: RawSpan, _ memory: inout AlignedBuffer) {

@@ -156,11 +156,17 @@ extension Timestamp {
     withTextBytes { index, byte in memory.store(byte, at: offset &+ index) }
   }
 
+  /// Appends the journal's text form, 30 bytes.
+  package func append(to bytes: inout [UInt8]) {
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: Timestamp.textByteCount))
+    withTextBytes { index, byte in bytes[start &+ index] = byte }
+  }
+
   /// The journal's text form. For cold paths: it allocates.
   package var text: String {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(Timestamp.textByteCount)
-    withTextBytes { _, byte in bytes.append(byte) }
+    append(to: &bytes)
     return String(decoding: bytes, as: UTF8.self)
   }
 

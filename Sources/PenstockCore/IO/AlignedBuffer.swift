@@ -111,6 +111,13 @@ package struct AlignedBuffer: ~Copyable {
     }
   }
 
+  /// Appends the bytes of `range` to an array. For cold paths: the array may grow.
+  package func append(_ range: ByteRange, to bytes: inout [UInt8]) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    unsafe bytes.append(
+      contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+  }
+
   /// Fills `range` with one byte.
   package mutating func fill(_ range: ByteRange, with byte: UInt8) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)

@@ -16,11 +16,13 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
   /// Pieces and literal bytes a template may have: names are short, and copied for every event.
   package static let pieceCountMax = 8
   package static let literalByteCountMax = 64
+  private static let wordCountMax = 16
 
   private var pieces: InlineArray<8, Piece> = .init(repeating: .end)
-  private var literals: InlineArray<64, UInt8> = .init(repeating: 0)
-  /// Where the literal of each piece ends; it begins where the one before ended.
-  private var literalEnds: InlineArray<8, UInt8> = .init(repeating: 0)
+  /// The literals' bytes, eight to a word; each literal begins a word.
+  private var literals: InlineArray<16, UInt64> = .init(repeating: 0)
+  /// Bytes of the literal of each piece.
+  private var literalByteCounts: InlineArray<8, UInt8> = .init(repeating: 0)
   /// Whether every name is a plain stream's whatever the fields hold.
   private var isSafe = false
 
@@ -70,40 +72,47 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
         offset = close + 1
       } else {
         pieces[count] = .literal
-        while offset < bytes.count, bytes[offset] != UInt8(ascii: "{") {
-          guard used < StreamTemplate.literalByteCountMax else { throw .tooLong }
-          literals[used] = bytes[offset]
-          used += 1
+        var length = 0
+        while offset < bytes.count, length == 0 || bytes[offset] != UInt8(ascii: "{") {
+          guard length < StreamTemplate.literalByteCountMax,
+            used + length / 8 < StreamTemplate.wordCountMax
+          else { throw .tooLong }
+          literals[used + length / 8] |= UInt64(bytes[offset]) << UInt64(length % 8 * 8)
+          length += 1
           offset += 1
         }
+        literalByteCounts[count] = UInt8(length)
+        used += (length + 7) / 8
       }
-      literalEnds[count] = UInt8(used)
       count += 1
     }
-    isSafe = pieces[0] == .literal && literals[0] != UInt8(ascii: "_")
+    isSafe =
+      pieces[0] == .literal && UInt8(truncatingIfNeeded: literals[0]) != UInt8(ascii: "_")
   }
 
-  /// Writes the stream's name for the given fields, escaped.
+  /// Writes the stream's name for the given fields, escaped; names of facility and severity come as
+  /// words (`Syslog.facilityName`).
   @inline(__always)
   package func write(
-    host: RawSpan, app: RawSpan, facility: StaticString, severity: StaticString,
+    host: RawSpan, app: RawSpan, facility: UInt64, severity: UInt64,
     _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) {
     let start = writer.offset
-    var literal = 0
+    var word = 0
     var index = 0
     while index < StreamTemplate.pieceCountMax, pieces[index] != .end {
       switch pieces[index] {
       case .literal:
-        let end = Int(literalEnds[index])
-        while literal < end {
-          writer.put(literals[literal], &memory)
-          literal &+= 1
+        var rest = Int(literalByteCounts[index])
+        while rest > 0 {
+          writer.put(literals[word], count: min(rest, 8), &memory)
+          word &+= 1
+          rest &-= 8
         }
       case .host: put(host, &writer, &memory)
       case .app: put(app, &writer, &memory)
-      case .facility: writer.put(facility, &memory)
-      case .severity: writer.put(severity, &memory)
+      case .facility: writer.put(facility, count: Syslog.letterCount(facility), &memory)
+      case .severity: writer.put(severity, count: Syslog.letterCount(severity), &memory)
       case .end: break
       }
       index &+= 1

@@ -90,14 +90,55 @@ struct SyslogPriority: BitwiseCopyable {
 
 /// Syslog messages to event lines.
 package enum Syslog {
-  static let facilities: InlineArray<24, StaticString> = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
-    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
-    "local5", "local6", "local7",
-  ]
-  static let severities: InlineArray<8, StaticString> = [
-    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
-  ]
+  /// Names of facilities and severities, at most eight letters each, first letter lowest: a name
+  /// is one word to write and one to compare.
+  @inline(__always)
+  static func facilityName(_ index: Int) -> UInt64 {
+    switch index {
+    case 0: 0x6E72656B  // kern
+    case 1: 0x72657375  // user
+    case 2: 0x6C69616D  // mail
+    case 3: 0x6E6F6D656164  // daemon
+    case 4: 0x68747561  // auth
+    case 5: 0x676F6C737973  // syslog
+    case 6: 0x72706C  // lpr
+    case 7: 0x7377656E  // news
+    case 8: 0x70637575  // uucp
+    case 9: 0x6E6F7263  // cron
+    case 10: 0x7669727068747561  // authpriv
+    case 11: 0x707466  // ftp
+    case 12: 0x70746E  // ntp
+    case 13: 0x7469647561  // audit
+    case 14: 0x7472656C61  // alert
+    case 15: 0x6B636F6C63  // clock
+    case 16: 0x306C61636F6C  // local0
+    case 17: 0x316C61636F6C  // local1
+    case 18: 0x326C61636F6C  // local2
+    case 19: 0x336C61636F6C  // local3
+    case 20: 0x346C61636F6C  // local4
+    case 21: 0x356C61636F6C  // local5
+    case 22: 0x366C61636F6C  // local6
+    default: 0x376C61636F6C  // local7
+    }
+  }
+
+  @inline(__always)
+  static func severityName(_ index: Int) -> UInt64 {
+    switch index {
+    case 0: 0x6772656D65  // emerg
+    case 1: 0x7472656C61  // alert
+    case 2: 0x74697263  // crit
+    case 3: 0x727265  // err
+    case 4: 0x676E696E726177  // warning
+    case 5: 0x656369746F6E  // notice
+    case 6: 0x6F666E69  // info
+    default: 0x6775626564  // debug
+    }
+  }
+
+  /// Letters of a name.
+  @inline(__always)
+  static func letterCount(_ name: UInt64) -> Int { (71 &- name.leadingZeroBitCount) >> 3 }
 
   /// Writes the event line of one message.
   /// - Parameter originalByteCount: the message's size as it was sent; more than `message` holds
@@ -150,8 +191,8 @@ package enum Syslog {
     writer.put(receivedAt, &memory)
     writer.put(Byte.space, &memory)
     context.template.write(
-      host: nothing, app: nothing, facility: priority.map { facility($0) } ?? "-",
-      severity: priority.map { severity($0) } ?? "-", &writer, &memory)
+      host: nothing, app: nothing, facility: priority.map { facility($0) } ?? UInt64(Byte.dash),
+      severity: priority.map { severity($0) } ?? UInt64(Byte.dash), &writer, &memory)
     writer.put(" -", &memory)
     if let priority { putPriority(priority, &writer, &memory) }
     writer.put(" _malformed=", &memory)
@@ -161,23 +202,21 @@ package enum Syslog {
   }
 
   @inline(__always)
-  static func facility(_ priority: SyslogPriority) -> StaticString {
-    facilities[priority.value >> 3]
-  }
+  static func facility(_ priority: SyslogPriority) -> UInt64 { facilityName(priority.value >> 3) }
 
   @inline(__always)
-  static func severity(_ priority: SyslogPriority) -> StaticString {
-    severities[priority.value & 7]
-  }
+  static func severity(_ priority: SyslogPriority) -> UInt64 { severityName(priority.value & 7) }
 
   @inline(__always)
   static func putPriority(
     _ priority: SyslogPriority, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) {
     writer.put(" facility=", &memory)
-    writer.put(facility(priority), &memory)
+    let facility = facility(priority)
+    writer.put(facility, count: letterCount(facility), &memory)
     writer.put(" severity=", &memory)
-    writer.put(severity(priority), &memory)
+    let severity = severity(priority)
+    writer.put(severity, count: letterCount(severity), &memory)
   }
 
   /// ` key=value`, unless the value is absent.

@@ -63,8 +63,8 @@ package enum SyslogRaw {
       }
       let word = String(decoding: name, as: UTF8.self)
       switch word {
-      case "facility": facility = index(of: text, in: Syslog.facilities) ?? 0
-      case "severity": severity = index(of: text, in: Syslog.severities) ?? 0
+      case "facility": facility = (0..<24).first { isName(text, Syslog.facilityName($0)) } ?? 0
+      case "severity": severity = (0..<8).first { isName(text, Syslog.severityName($0)) } ?? 0
       case "host", "procid", "msgid": fields[word] = text
       default: break
       }
@@ -94,15 +94,8 @@ package enum SyslogRaw {
     return out
   }
 
-  private static func index<let count: Int>(
-    of name: [UInt8], in names: InlineArray<count, StaticString>
-  ) -> Int? {
-    let text = name.rawSpan
-    for index in 0..<count
-    where names[index].utf8CodeUnitCount == name.count && text.hasBytes(names[index], at: 0) {
-      return index
-    }
-    return nil
+  private static func isName(_ text: [UInt8], _ name: UInt64) -> Bool {
+    text.count == Syslog.letterCount(name) && text.rawSpan.word(at: 0) == name
   }
 
   /// An instant as RFC 3339 text in the zone written in `zone`, with so many digits of fraction.

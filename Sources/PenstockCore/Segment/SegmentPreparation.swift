@@ -45,7 +45,7 @@ package enum SegmentPreparation {
       let header = SegmentHeader(
         name: name, store: store, salt: salt, alignment: alignment, byteCount: blocks * alignment)
       try files.allocate(file, byteCount: header.byteCount)
-      var memory = AlignedBuffer(byteCount: max(chunkByteCount, alignment))
+      var memory = AlignedBuffer(byteCount: min(max(chunkByteCount, alignment), header.byteCount))
       memory.fill(0..<memory.byteCount, with: Byte.lineFeed)
       if isFilled {
         try fill(files, path, file, isDirect: isDirect, header, memory)

@@ -41,7 +41,7 @@ import Testing
     let folder = try TestFolder()
     let path = folder.path + "/out"
     let first = try ExportFile(files, path: path)
-    #expect(throws: ExportFile<LinuxFileSystem>.Fault.busy(path + ".partial")) {
+    #expect(throws: ExportFault.busy(path + ".partial")) {
       try ExportFile(files, path: path)
     }
     try first.finish()
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test func `a path that cannot be written is an error that names it`() throws {
-    let fault = #expect(throws: ExportFile<LinuxFileSystem>.Fault.self) {
+    let fault = #expect(throws: ExportFault.self) {
       try ExportFile(files, path: "/nonexistent-folder/out")
     }
     #expect(fault?.description.contains("/nonexistent-folder/out.partial") == true)
