@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,15 @@ int penstock_write_out(int descriptor, const void *bytes, size_t count) {
     count -= (size_t)n;
   }
   return 0;
+}
+
+void penstock_unblock_signals(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 bool penstock_is_terminal(int descriptor) { return isatty(descriptor) == 1; }

@@ -10,6 +10,9 @@
 // 0 or -errno.
 int penstock_write_out(int descriptor, const void *bytes, size_t count);
 bool penstock_is_terminal(int descriptor);
+// Lets SIGINT, SIGTERM and SIGHUP end the process even when whoever started it had them blocked:
+// programs that start others from worker threads leave such a mask behind.
+void penstock_unblock_signals(void);
 // Whether nobody can read any more what is written to the pipe or socket.
 bool penstock_is_closed(int descriptor);
 // Whether a process of this number exists and is not a zombie.

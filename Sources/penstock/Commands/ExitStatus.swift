@@ -26,6 +26,7 @@ extension ParsableCommand {
   /// Parses the command line, runs what it names and ends the process with the right status.
   static func runProgram() -> Never {
     OutputBuffer.ignoreClosedPipes()
+    penstock_unblock_signals()
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -29,6 +29,12 @@ final class ServedStore {
       daemon.terminate()
       daemon.waitUntilExit()
     }
+    if let bytes = FileManager.default.contents(atPath: data + "/penstock.json"),
+      let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any],
+      let store = object["uuid"] as? String
+    {
+      try? FileManager.default.removeItem(atPath: "/dev/shm/penstock-" + store)
+    }
     try? FileManager.default.removeItem(atPath: folder)
   }
 
