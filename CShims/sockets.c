@@ -211,3 +211,7 @@ int penstock_set_nonblocking(int descriptor, bool nonblocking) {
   flags = nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
   return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
 }
+
+int penstock_socket_pair(int *ends) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+}

@@ -14,6 +14,8 @@ package enum ArchiverProcess {
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
+  /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
+  static let lockMilliseconds = 2000
 
   /// Runs until the control pipe says stop or ends; the exit status.
   package static func run(layout: StoreLayout, store: StoreIdentifier, control: Int32) -> Int32 {
@@ -25,7 +27,7 @@ package enum ArchiverProcess {
       do {
         let lock = try files.open(layout.archiveLock, .createIfMissing)
         defer { files.close(lock) }
-        guard try files.lock(lock, waiting: 0) else {
+        guard try files.lock(lock, waiting: lockMilliseconds) else {
           throw CommandTrouble("\(layout.archiveLock) is held: another process archives this store")
         }
         var archiver = try Archiver(files, layout, store: store)
