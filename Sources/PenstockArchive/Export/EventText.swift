@@ -21,7 +21,7 @@
 // raw     the bytes that came in, LF behind them: for syslog the message as it was sent, for
 //         anything else the payload, unescaped. The LF is a separator and not part of either.
 
-package import PenstockCore
+internal import PenstockCore
 
 /// How events are written out.
 package enum EventFormat: String, CaseIterable, Sendable {
