@@ -21,7 +21,7 @@
 // raw     the bytes that came in, LF behind them: for syslog the message as it was sent, for
 //         anything else the payload, unescaped. The LF is a separator and not part of either.
 
-package import PenstockCore
+internal import PenstockCore
 
 /// How events are written out.
 package enum EventFormat: String, CaseIterable, Sendable {
@@ -49,12 +49,7 @@ package struct EventText: ~Copyable {
   }
 
   private func writeRaw(_ event: borrowing StoredEvent, _ output: inout OutputBuffer) {
-    let line = event.bytes.rawSpan
-    if let plain = EventText.unescapedPayload(line, event.fields) {
-      output.put(plain.rawSpan)
-    } else {
-      output.put(line.extracting(event.fields.payload))
-    }
+    output.put(SyslogRaw.bytes(event.bytes.rawSpan, event.fields).rawSpan)
     output.put(Byte.lineFeed)
   }
 
@@ -166,13 +161,5 @@ package struct EventText: ~Copyable {
       output.put(",\"payload_base64\":")
       output.put(base64: payload)
     }
-  }
-
-  /// The payload with its escapes undone; nil when it stands verbatim.
-  package static func unescapedPayload(_ line: RawSpan, _ fields: EventLine) -> [UInt8]? {
-    guard AttributeCursor.value(of: "_escaped", in: line, fields.attributes) != nil else {
-      return nil
-    }
-    return Escape.decode(line.extracting(fields.payload))
   }
 }

@@ -21,8 +21,9 @@ struct DuplicateFilter {
     let line = event.bytes.rawSpan
     let attributes = event.fields.attributes
     // Reserved names come anywhere, but "_" is rare enough to look for first.
-    guard line.nearIndex(of: UInt8(ascii: "_"), from: attributes.lowerBound, to: attributes.upperBound)
-      < attributes.upperBound,
+    guard
+      line.nearIndex(of: UInt8(ascii: "_"), from: attributes.lowerBound, to: attributes.upperBound)
+        < attributes.upperBound,
       let id = AttributeCursor.value(of: "_id", in: line, attributes),
       line.byte(at: event.fields.stream.lowerBound) != Byte.slash
     else { return false }

@@ -146,7 +146,8 @@ package enum JSONValue: Equatable, Sendable {
       case UInt8(ascii: "t"): return [0x09]
       case UInt8(ascii: "u"):
         guard offset + 4 <= bytes.count,
-          let unit = UInt32(String(decoding: bytes[offset..<(offset + 4)], as: UTF8.self), radix: 16)
+          let unit = UInt32(
+            String(decoding: bytes[offset..<(offset + 4)], as: UTF8.self), radix: 16)
         else { return nil }
         offset += 4
         // Half of a surrogate pair: names outside the first plane are written as they are.

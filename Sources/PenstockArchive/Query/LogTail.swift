@@ -157,7 +157,8 @@ struct LogTail<Files: FileSystem>: ~Copyable {
     var block = AlignedBuffer(byteCount: SegmentHeader.alignmentMin)
     do throws(FileError) {
       let count = try files.read(opened, into: &block, 0..<block.byteCount, at: 0)
-      if case .header(let header) = SegmentHeader.read(block.bytes(0..<count)), header.name == name {
+      if case .header(let header) = SegmentHeader.read(block.bytes(0..<count)), header.name == name
+      {
         return (opened, header, try files.byteCount(opened))
       }
     } catch {

@@ -44,7 +44,8 @@ import Testing
   }
 
   @Test func `escapes of names and payload are undone`() throws {
-    let json = try write("\(time) a\\sb\\\\c t\\tx k\\e\\s=v\\n _escaped=\tone\\ntwo\\0\\\\", .ndjson)
+    let json = try write(
+      "\(time) a\\sb\\\\c t\\tx k\\e\\s=v\\n _escaped=\tone\\ntwo\\0\\\\", .ndjson)
     let object = try #require(
       try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
     #expect(object["stream"] as? String == "a b\\c")
@@ -60,7 +61,8 @@ import Testing
     #expect(try write("\(time) s -\tC:\\new", .raw) == "C:\\new\n")
   }
 
-  @Test(arguments: 0..<30) func `any payload comes back through another parser`(seed: UInt64) throws {
+  @Test(arguments: 0..<30) func `any payload comes back through another parser`(seed: UInt64) throws
+  {
     var random = TestRandom(seed: seed)
     let alphabet: [UInt8] = seed % 2 == 0 ? Array(0...255) : Array("ab\"\\\n\t\0 é漢".utf8)
     let payload = random.bytes(Int.random(in: 0...200, using: &random), from: alphabet)

@@ -34,7 +34,9 @@ import Testing
 
   @Test(arguments: 0..<20) func `random text reads back by another parser`(seed: UInt64) throws {
     var random = TestRandom(seed: seed)
-    let pieces = ["a", "plain text of some length ", "\"", "\\", "\n", "\u{1}", "ö", "漢", "🚀", "\0"]
+    let pieces = [
+      "a", "plain text of some length ", "\"", "\\", "\n", "\u{1}", "ö", "漢", "🚀", "\0",
+    ]
     for _ in 0..<50 {
       let count = Int.random(in: 0..<60, using: &random)
       let text = (0..<count).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()

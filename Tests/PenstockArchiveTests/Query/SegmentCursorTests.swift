@@ -65,7 +65,8 @@ import Testing
         time: Timestamp(seconds: 1_763_000_000 + Int64(backward), nanoseconds: 0), log: log.log,
         sequence: log.sequence.advanced(by: 1))
       let size = index % 5 == 0 ? 200_000 : 500
-      let event = TestEvent(key, stream: "s", payload: String(repeating: "\(index % 10)", count: size))
+      let event = TestEvent(
+        key, stream: "s", payload: String(repeating: "\(index % 10)", count: size))
       expected.append(event)
       if log.room < 300_000 { try log.startSegment() }
       try log.append([event.line])

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct SelectionTests {
   private let event = StoredEvent(
-    line: "2026-11-21T03:47:52.500000000Z a\\sb sshd k=v k=w x\\ey=\\s _escaped=\tone\\ntwo \\\\ end")
+    line:
+      "2026-11-21T03:47:52.500000000Z a\\sb sshd k=v k=w x\\ey=\\s _escaped=\tone\\ntwo \\\\ end")
 
   private func matches(_ change: (inout Selection) throws -> Void) rethrows -> Bool {
     var selection = Selection()

@@ -71,7 +71,10 @@ import Testing
     try log.append(["\(time(2).text) a -\tnot proved", "\(time(3).text) a -\tnor this"])
     var query = Query()
     let shown = try store.read(query)
-    #expect(shown.events.map { $0.line.split(separator: "\t").last } == ["proved", "not proved", "nor this"])
+    #expect(
+      shown.events.map { $0.line.split(separator: "\t").last } == [
+        "proved", "not proved", "nor this",
+      ])
     #expect(shown.report.provisionalCount == 2)
     query.leavesProvisionalOut = true
     let exported = try store.read(query)

@@ -22,7 +22,8 @@ import Testing
     #expect(result.liveEventCount == 4)
   }
 
-  @Test func `one flipped bit anywhere in a proved batch is a problem that names the place`() throws {
+  @Test func `one flipped bit anywhere in a proved batch is a problem that names the place`() throws
+  {
     for offset in [0, 14, 100, BatchLine.textByteCount - 2, BatchLine.textByteCount + 20] {
       let store = try TestStore()
       let log = store.log(0)
@@ -76,9 +77,10 @@ import Testing
     try store.log(0).append([at(30, "a"), at(10, "b\\sc"), at(20, "a")])
     try store.log(1).append([at(40, "a"), at(50, "syslog/web-1"), at(51, "syslog/web-2")])
     let (streams, report) = try store.reader().streams(Selection())
-    #expect(streams.map { String(decoding: $0.name, as: UTF8.self) } == [
-      "a", "b c", "syslog/web-1", "syslog/web-2",
-    ])
+    #expect(
+      streams.map { String(decoding: $0.name, as: UTF8.self) } == [
+        "a", "b c", "syslog/web-1", "syslog/web-2",
+      ])
     #expect(streams.map(\.eventCount) == [3, 1, 1, 1])
     #expect(streams.first?.earliest.text == "2026-11-21T03:47:20.000000000Z")
     #expect(streams.first?.latest.text == "2026-11-21T03:47:40.000000000Z")

@@ -10,8 +10,9 @@ struct TestEvent: Equatable {
   /// The event line without its LF.
   var line: String
 
-  init(_ key: EventKey, stream: String, type: String = "-", attributes: String = "", payload: String)
-  {
+  init(
+    _ key: EventKey, stream: String, type: String = "-", attributes: String = "", payload: String
+  ) {
     self.key = key
     let gap = attributes.isEmpty ? "" : " "
     line = key.time.text + " " + stream + " " + type + gap + attributes + "\t" + payload

@@ -29,7 +29,8 @@ extension TestStore {
     return (store, events.sorted { $0.key < $1.key })
   }
 
-  private func appendRandomBatch(to log: TestLog, _ random: inout TestRandom) throws -> [TestEvent] {
+  private func appendRandomBatch(to log: TestLog, _ random: inout TestRandom) throws -> [TestEvent]
+  {
     let skip = random.chance(10) ? UInt64.random(in: 1...1000, using: &random) : 0
     var events: [TestEvent] = []
     var lines: [String] = []

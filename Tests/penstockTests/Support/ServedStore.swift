@@ -19,7 +19,8 @@ final class ServedStore {
   private(set) var port = 0
 
   init() throws {
-    folder = FileManager.default.temporaryDirectory
+    folder =
+      FileManager.default.temporaryDirectory
       .appendingPathComponent("penstock-test-" + UUID().uuidString).path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   }
@@ -61,7 +62,8 @@ final class ServedStore {
     try wait("the daemon listens") {
       guard let bytes = FileManager.default.contents(atPath: data + "/run/endpoints.json"),
         let list = try? JSONSerialization.jsonObject(with: bytes) as? [[String: Any]],
-        let url = list.first?["url"] as? String, let found = Int(url.split(separator: ":").last ?? "")
+        let url = list.first?["url"] as? String,
+        let found = Int(url.split(separator: ":").last ?? "")
       else { return false }
       port = found
       return true
