@@ -135,7 +135,7 @@ final class Host {
       // Nothing comes in for a retired log: it is to stop as soon as it has been recovered.
       if case .retired = roles[index].kind { process.send(RoleProcess.stopByte) }
     case .failure(let error):
-      say("cannot start the \(roles[index].name): \(error)")
+      say("cannot start \(roles[index].name): \(error)")
       roles[index].startAt = now + Host.startRetryNanoseconds
     }
   }
@@ -168,7 +168,7 @@ final class Host {
       if case .no = stop {
         noteEnd(index, ended, now)
       } else if ended != 0 {
-        say("the \(roles[index].name) \(ManagedRole.how(ended)) while stopping")
+        say("\(roles[index].name) \(ManagedRole.how(ended)) while stopping")
         status = 1
       }
     }
@@ -188,12 +188,12 @@ final class Host {
     case .restart(let pause):
       roles[index].startAt = now + pause
       say(
-        "the \(role.name) \(ManagedRole.how(ended)); starting it again"
+        "\(role.name) \(ManagedRole.how(ended)); starting it again"
           + (pause > 0 ? " in \(pause / 1_000_000) ms" : ""))
     case .leaveDown:
       roles[index].isLeftDown = true
       say(
-        "the \(role.name) lost durability \(RestartPolicy.durabilityLossesMax) times within a "
+        "\(role.name) lost durability \(RestartPolicy.durabilityLossesMax) times within a "
           + "minute; it is left down, its events stay readable. Look at the device that holds "
           + "\(options.layout.root), then restart penstock")
       closeSockets(of: role, now)

@@ -38,9 +38,10 @@ import Testing
     #expect(without.output == beside.output)
     #expect(without.status == 0)
     let streams = try store.run("streams")
-    #expect(streams.lines.map { $0.split(separator: "\t").prefix(2) } == [
-      ["app/0", "667"], ["app/1", "667"], ["app/2", "666"],
-    ])
+    #expect(
+      streams.lines.map { $0.split(separator: "\t").prefix(2) } == [
+        ["app/0", "667"], ["app/1", "667"], ["app/2", "666"],
+      ])
     let verify = try store.run("verify")
     #expect(verify.status == 0)
     #expect(verify.output.hasPrefix("ok: "))
