@@ -49,7 +49,8 @@ let package = Package(
       name: "PenstockArchiveTests", dependencies: ["PenstockArchive", "PenstockCore"],
       swiftSettings: house),
     .testTarget(
-      name: "penstockTests", dependencies: ["Penstock", "PenstockArchive", "PenstockCore"],
+      name: "penstockTests",
+      dependencies: ["penstock", "Penstock", "PenstockArchive", "PenstockCore", "CShims"],
       swiftSettings: house),
   ]
 )

@@ -12,6 +12,9 @@
 // a killed process stay bound until its ring is torn down.
 int penstock_listen_tcp(const char *host, uint16_t port, int backlog, int retry_ms);
 int penstock_bind_udp(const char *host, uint16_t port, int receive_bytes, int retry_ms);
+// 0 when nobody has the address, also nobody who would share it: SO_REUSEPORT alone lets two
+// programs of one user split what arrives without either noticing.
+int penstock_address_is_free(const char *host, uint16_t port, bool datagram, int retry_ms);
 // A unix stream listener; a stale socket file nobody listens on is replaced.
 int penstock_listen_unix(const char *path, int backlog);
 

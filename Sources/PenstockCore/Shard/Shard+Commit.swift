@@ -178,8 +178,9 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  /// How many numbers ahead a prepared segment is looked for.
-  static var segmentLookAhead: Int { 4 }
+  /// How many numbers ahead a prepared segment is looked for: each preparation that was cut short,
+  /// by a kill or a full disk, used one up.
+  static var segmentLookAhead: Int { 32 }
 
   private mutating func openPrepared(_ name: SegmentName) -> ActiveSegment? {
     let path = configuration.layout.segment(name)
