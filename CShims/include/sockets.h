@@ -38,6 +38,7 @@ int penstock_spread_datagrams(int descriptor, unsigned socket_count);
 int penstock_segment_sends(int descriptor, int segment);
 
 int penstock_set_nonblocking(int descriptor, bool nonblocking);
+
 // Two connected stream sockets.
 int penstock_socket_pair(int *ends);
 
