@@ -259,6 +259,8 @@ int penstock_set_nonblocking(int descriptor, bool nonblocking) {
 
 int penstock_socket_pair(int *ends) {
   return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+}
+
 int penstock_await(int descriptor, bool wants_write, int timeout_ms) {
   struct pollfd p = {descriptor, (short)(POLLIN | (wants_write ? POLLOUT : 0)), 0};
   int n = poll(&p, 1, timeout_ms);
