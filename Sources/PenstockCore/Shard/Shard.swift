@@ -127,7 +127,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   package init(
     io: consuming Machine, memory: consuming ShardMemory, configuration: ShardConfiguration,
     control: Socket, statistics: consuming Statistics, frontier: consuming Frontier,
-    recovered: Recovered
+    publishedBefore: SequenceNumber, recovered: Recovered
   ) throws(FileError) {
     var io = io
     let limits = configuration.limits
