@@ -35,11 +35,18 @@ let package = Package(
     .target(
       name: "PenstockArchive", dependencies: ["PenstockCore", "CShims"], swiftSettings: house),
     .target(
-      name: "Penstock", dependencies: ["PenstockArchive", "PenstockCore"], swiftSettings: house),
+      name: "Penstock", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
+      swiftSettings: house),
+    .target(
+      name: "LoadGenerator", path: "Benchmarks/LoadGenerator",
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+    .target(
+      name: "PenstockBench", dependencies: ["LoadGenerator", "Penstock", "PenstockCore", "CShims"],
+      path: "Benchmarks/PenstockBench", swiftSettings: house),
     .executableTarget(
       name: "penstock",
       dependencies: [
-        "Penstock", "PenstockArchive", "PenstockCore", "CShims",
+        "Penstock", "PenstockArchive", "PenstockBench", "PenstockCore", "CShims",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
@@ -49,7 +56,10 @@ let package = Package(
       name: "PenstockArchiveTests", dependencies: ["PenstockArchive", "PenstockCore"],
       swiftSettings: house),
     .testTarget(
-      name: "penstockTests", dependencies: ["Penstock", "PenstockArchive", "PenstockCore"],
+      name: "penstockTests",
+      dependencies: [
+        "penstock", "Penstock", "PenstockArchive", "PenstockBench", "PenstockCore", "CShims",
+      ],
       swiftSettings: house),
   ]
 )

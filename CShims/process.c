@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -27,11 +28,16 @@ enum {
 
 extern char **environ;
 
-int penstock_pin(int processor) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(processor, &set);
-  return sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0;
+int penstock_pin(int index) {
+  cpu_set_t allowed, one;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) < 0) return -errno;
+  CPU_ZERO(&one);
+  for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+    if (!CPU_ISSET(processor, &allowed) || index-- > 0) continue;
+    CPU_SET(processor, &one);
+    return sched_setaffinity(0, sizeof one, &one) < 0 ? -errno : 0;
+  }
+  return -EINVAL;
 }
 
 int penstock_processor_count(void) {
@@ -53,7 +59,10 @@ static void become(const struct penstock_spawn *r, pid_t parent, char *const *en
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  signal(SIGTERM, SIG_DFL);
+  // What is sent to the whole group (Ctrl-C, a terminal that hangs up, a service manager) is for the
+  // host, which then stops the roles in order.
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
   signal(SIGINT, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -95,6 +104,14 @@ int penstock_spawn(const struct penstock_spawn *r) {
   snprintf(pid_text, sizeof pid_text, "LISTEN_PID=%d", (int)getpid());
   become(r, parent, environment);
   return 0;
+}
+
+int64_t penstock_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  return limit.rlim_max > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_max;
 }
 
 int penstock_signal_descriptor(const int *signals) {

@@ -8,9 +8,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,7 +59,7 @@ static int bind_retrying(int descriptor, const struct sockaddr *address, socklen
   }
 }
 
-static int bound(const char *host, uint16_t port, int type, int retry_ms) {
+static int bound(const char *host, uint16_t port, int type, bool shared, int retry_ms) {
   struct sockaddr_storage address;
   socklen_t length;
   int family, one = 1;
@@ -67,7 +69,7 @@ static int bound(const char *host, uint16_t port, int type, int retry_ms) {
   if (d < 0) return -errno;
   if (type == SOCK_STREAM && setsockopt(d, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
     return fail(d);
-  if (setsockopt(d, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0) return fail(d);
+  if (shared && setsockopt(d, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0) return fail(d);
   result = bind_retrying(d, (struct sockaddr *)&address, length, retry_ms);
   if (result < 0) {
     close(d);
@@ -76,8 +78,15 @@ static int bound(const char *host, uint16_t port, int type, int retry_ms) {
   return d;
 }
 
+int penstock_address_is_free(const char *host, uint16_t port, bool datagram, int retry_ms) {
+  int d = bound(host, port, datagram ? SOCK_DGRAM : SOCK_STREAM, false, retry_ms);
+  if (d < 0) return d;
+  close(d);
+  return 0;
+}
+
 int penstock_listen_tcp(const char *host, uint16_t port, int backlog, int retry_ms) {
-  int d = bound(host, port, SOCK_STREAM, retry_ms), one = 1;
+  int d = bound(host, port, SOCK_STREAM, true, retry_ms), one = 1;
   if (d < 0) return d;
   setsockopt(d, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (listen(d, backlog) < 0) return fail(d);
@@ -85,7 +94,7 @@ int penstock_listen_tcp(const char *host, uint16_t port, int backlog, int retry_
 }
 
 int penstock_bind_udp(const char *host, uint16_t port, int receive_bytes, int retry_ms) {
-  int d = bound(host, port, SOCK_DGRAM, retry_ms), one = 1;
+  int d = bound(host, port, SOCK_DGRAM, true, retry_ms), one = 1;
   if (d < 0) return d;
   // Beyond net.core.rmem_max only with CAP_NET_ADMIN; else as much as the kernel allows.
   if (setsockopt(d, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof receive_bytes) < 0)
@@ -94,46 +103,82 @@ int penstock_bind_udp(const char *host, uint16_t port, int receive_bytes, int re
   return d;
 }
 
-static int unix_address(const char *path, struct sockaddr_un *out) {
+// The address of a unix socket. A path longer than an address is reached by way of its folder's
+// descriptor, which then goes to `folder` and has to stay open until the call that uses it is over.
+static int unix_address(const char *path, struct sockaddr_un *out, int *folder) {
   size_t n = strlen(path);
-  if (n == 0 || n >= sizeof out->sun_path) return -ENAMETOOLONG;
   memset(out, 0, sizeof *out);
   out->sun_family = AF_UNIX;
-  memcpy(out->sun_path, path, n);
-  return 0;
+  *folder = -1;
+  if (n == 0) return -EINVAL;
+  if (n < sizeof out->sun_path) {
+    memcpy(out->sun_path, path, n);
+    return 0;
+  }
+  const char *slash = strrchr(path, '/');
+  char parent[4096];
+  if (!slash || slash == path || (size_t)(slash - path) >= sizeof parent) return -ENAMETOOLONG;
+  memcpy(parent, path, (size_t)(slash - path));
+  parent[slash - path] = 0;
+  *folder = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (*folder < 0) return -errno;
+  int written = snprintf(out->sun_path, sizeof out->sun_path, "/proc/self/fd/%d/%s", *folder,
+                         slash + 1);
+  if (written < (int)sizeof out->sun_path) return 0;
+  close(*folder);
+  *folder = -1;
+  return -ENAMETOOLONG;
+}
+
+static void release(int folder) {
+  if (folder >= 0) close(folder);
+}
+
+static int connect_unix(const struct sockaddr_un *address) {
+  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (d < 0) return -errno;
+  if (connect(d, (const struct sockaddr *)address, sizeof *address) < 0) return fail(d);
+  return d;
 }
 
 int penstock_connect_unix(const char *path) {
   struct sockaddr_un address;
-  int result = unix_address(path, &address);
+  int folder;
+  int result = unix_address(path, &address, &folder);
   if (result < 0) return result;
-  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (d < 0) return -errno;
-  if (connect(d, (struct sockaddr *)&address, sizeof address) < 0) return fail(d);
+  int d = connect_unix(&address);
+  release(folder);
   return d;
 }
 
-int penstock_listen_unix(const char *path, int backlog) {
-  struct sockaddr_un address;
-  int result = unix_address(path, &address);
-  if (result < 0) return result;
+static int listen_unix(const struct sockaddr_un *address, int backlog) {
   int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (d < 0) return -errno;
-  if (bind(d, (struct sockaddr *)&address, sizeof address) < 0) {
+  if (bind(d, (const struct sockaddr *)address, sizeof *address) < 0) {
     if (errno != EADDRINUSE) return fail(d);
-    int other = penstock_connect_unix(path);
-    if (other >= 0) {
-      close(other);
-      close(d);
-      return -EADDRINUSE;
-    }
-    if (other != -ECONNREFUSED || unlink(path) < 0 ||
-        bind(d, (struct sockaddr *)&address, sizeof address) < 0) {
+    struct stat s;
+    int other = connect_unix(address);
+    if (other >= 0) close(other);
+    // Only a socket that nobody listens on any more is in nobody's way; a file of another kind
+    // refuses connections as well.
+    if (other != -ECONNREFUSED || lstat(address->sun_path, &s) < 0 || !S_ISSOCK(s.st_mode) ||
+        unlink(address->sun_path) < 0 ||
+        bind(d, (const struct sockaddr *)address, sizeof *address) < 0) {
       close(d);
       return -EADDRINUSE;
     }
   }
   if (listen(d, backlog) < 0) return fail(d);
+  return d;
+}
+
+int penstock_listen_unix(const char *path, int backlog) {
+  struct sockaddr_un address;
+  int folder;
+  int result = unix_address(path, &address, &folder);
+  if (result < 0) return result;
+  int d = listen_unix(&address, backlog);
+  release(folder);
   return d;
 }
 
@@ -210,4 +255,18 @@ int penstock_set_nonblocking(int descriptor, bool nonblocking) {
   if (flags < 0) return -errno;
   flags = nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
   return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+<<<<<<< HEAD
+int penstock_socket_pair(int *ends) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+=======
+int penstock_await(int descriptor, bool wants_write, int timeout_ms) {
+  struct pollfd p = {descriptor, (short)(POLLIN | (wants_write ? POLLOUT : 0)), 0};
+  int n = poll(&p, 1, timeout_ms);
+  if (n < 0) return errno == EINTR ? 0 : -errno;
+  // An error or a hang-up is for the next read to tell.
+  int ready = p.revents & (POLLIN | POLLERR | POLLHUP) ? PENSTOCK_READABLE : 0;
+  return ready | (p.revents & POLLOUT ? PENSTOCK_WRITABLE : 0);
+>>>>>>> c813b0ce97ee476c9205eed6ab4406ca03aed5d8
 }

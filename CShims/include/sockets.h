@@ -12,6 +12,9 @@
 // a killed process stay bound until its ring is torn down.
 int penstock_listen_tcp(const char *host, uint16_t port, int backlog, int retry_ms);
 int penstock_bind_udp(const char *host, uint16_t port, int receive_bytes, int retry_ms);
+// 0 when nobody has the address, also nobody who would share it: SO_REUSEPORT alone lets two
+// programs of one user split what arrives without either noticing.
+int penstock_address_is_free(const char *host, uint16_t port, bool datagram, int retry_ms);
 // A unix stream listener; a stale socket file nobody listens on is replaced.
 int penstock_listen_unix(const char *path, int backlog);
 
@@ -35,3 +38,13 @@ int penstock_spread_datagrams(int descriptor, unsigned socket_count);
 int penstock_segment_sends(int descriptor, int segment);
 
 int penstock_set_nonblocking(int descriptor, bool nonblocking);
+<<<<<<< HEAD
+// Two connected stream sockets.
+int penstock_socket_pair(int *ends);
+=======
+
+// Waits up to `timeout_ms` (negative: for ever) until the descriptor can be read, and with
+// `wants_write` until it can be written: PENSTOCK_READABLE and PENSTOCK_WRITABLE, or 0.
+enum { PENSTOCK_READABLE = 1, PENSTOCK_WRITABLE = 2 };
+int penstock_await(int descriptor, bool wants_write, int timeout_ms);
+>>>>>>> c813b0ce97ee476c9205eed6ab4406ca03aed5d8

@@ -64,13 +64,17 @@ struct penstock_spawn {
   const char *descriptor_names;  // LISTEN_FDNAMES, or NULL
   const int *descriptors;        // become 3, 4, … in the child
   int descriptor_count;
-  int processor;                 // pin to this one, or -1
+  int processor;                 // pin to this one of those allowed, counted from 0, or -1
   bool idle;                     // idle scheduling and I/O class
 };
-// Starts a process with passed descriptors (sd_listen_fds(3)); its pid, or -errno. The child gets
-// SIGTERM's default action, SIGINT and SIGPIPE ignored, and SIGKILL when its parent dies.
+// Starts a process with passed descriptors (sd_listen_fds(3)); its pid, or -errno. The child
+// ignores SIGTERM, SIGHUP, SIGINT and SIGPIPE, and gets SIGKILL when its parent dies.
 int penstock_spawn(const struct penstock_spawn *request);
-int penstock_pin(int processor);
+// Keeps this process on the `index`-th of the processors it may run on.
+int penstock_pin(int index);
+// Lets this process and its children open as many descriptors as the hard limit allows; that
+// number, or -errno.
+int64_t penstock_raise_descriptor_limit(void);
 int penstock_processor_count(void);
 int penstock_set_idle(bool idle);
 // A descriptor that becomes readable on any of the signals, which are blocked; -1 terminated.

@@ -14,40 +14,57 @@ package enum ArchiverProcess {
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
+  /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
+  static let lockMilliseconds = 2000
 
   /// Runs until the control pipe says stop or ends; the exit status.
-  package static func run(layout: StoreLayout, store: StoreIdentifier, control: Int32) -> Int32 {
+  /// - Parameter finishes: archive everything that is settled before a stop.
+  package static func run(
+    layout: StoreLayout, store: StoreIdentifier, control: Int32, finishes: Bool = false
+  ) -> Int32 {
     let files = LinuxFileSystem()
     _ = penstock_set_nonblocking(control, true)
     var said = ""
     var isIdle = true
+    var isStopping = false
     while true {
+      var pause = lookMilliseconds
       do {
         let lock = try files.open(layout.archiveLock, .createIfMissing)
         defer { files.close(lock) }
-        guard try files.lock(lock, waiting: 0) else {
+        guard try files.lock(lock, waiting: lockMilliseconds) else {
           throw CommandTrouble("\(layout.archiveLock) is held: another process archives this store")
         }
         var archiver = try Archiver(files, layout, store: store)
         while true {
           let pass = try archiver.pass()
           said = ""
+          if isStopping, pass.segmentCount == 0 { return 0 }
           let isBehind = archiver.waitingCount > behindCount
           if isBehind == isIdle {
             isIdle = !isBehind
             _ = penstock_set_idle(isIdle)
           }
-          let pause = pass.segmentCount > 0 ? 0 : lookMilliseconds
-          if shouldStop(control, pause) { return 0 }
+          switch wish(control, waiting: pass.segmentCount > 0 ? 0 : lookMilliseconds) {
+          case .goOn: break
+          case .stop where finishes: isStopping = true
+          case .stop, .end: return 0
+          }
         }
       } catch {
-        let text = "\(error)"
         // A log that was being archived or recovered meanwhile is no trouble.
-        if text != said, !isPassing(error) { ShardProcess.say("archiver", text) }
-        said = text
-        if shouldStop(control, isPassing(error) ? lookMilliseconds : troubleMilliseconds) {
-          return 0
+        if !isPassing(error) {
+          let text = "\(error)"
+          if text != said { ShardProcess.say("archiver", text) }
+          said = text
+          if isStopping { return 1 }
+          pause = troubleMilliseconds
         }
+      }
+      switch wish(control, waiting: pause) {
+      case .goOn: break
+      case .stop where finishes: isStopping = true
+      case .stop, .end: return 0
       }
     }
   }
@@ -62,11 +79,15 @@ package enum ArchiverProcess {
     return false
   }
 
-  /// Waits; true when the host says stop or is gone.
-  private static func shouldStop(_ control: Int32, _ milliseconds: Int32) -> Bool {
+  /// What the host wants.
+  private enum Wish { case goOn, stop, end }
+
+  /// Waits for a word of the host.
+  private static func wish(_ control: Int32, waiting milliseconds: Int32) -> Wish {
     var descriptor = control
-    guard unsafe penstock_wait_readable(&descriptor, 1, milliseconds) > 0 else { return false }
+    guard unsafe penstock_wait_readable(&descriptor, 1, milliseconds) > 0 else { return .goOn }
     let byte = penstock_read_byte(control)
-    return byte == Int32(UInt8(ascii: "T")) || byte < 0
+    if byte == Int32(UInt8(ascii: "T")) { return .stop }
+    return byte == -System.brokenPipe ? .end : .goOn
   }
 }

@@ -2,6 +2,8 @@
 // host, and every page they do not touch is memory they do not cost.
 
 import ArgumentParser
+internal import CShims
+internal import PenstockBench
 internal import PenstockCore
 
 /// Entry point.
@@ -11,6 +13,9 @@ enum Penstock {
     let arguments = CommandLine.arguments
     if arguments.count > 1, arguments[1] == "role" {
       Role.run(Array(arguments.dropFirst(2)))
+    }
+    if arguments.count > 1, arguments[1] == "generate" {
+      penstock_exit(Load.run(Array(arguments.dropFirst(2))))
     }
     PenstockCommand.runProgram()
   }
@@ -27,7 +32,7 @@ struct PenstockCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Serve.self, Seal.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
-      StreamsCommand.self, VerifyCommand.self, StatusCommand.self,
+      Serve.self, Seal.self, Send.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
+      StreamsCommand.self, VerifyCommand.self, StatusCommand.self, Bench.self,
     ])
 }

@@ -14,8 +14,11 @@ package struct GroupCommit: BitwiseCopyable {
   package static let paddingByteRate: Int64 = 64 << 20
   /// Filler that may be written in a burst, in bytes.
   package static let paddingBurst: Int64 = 1 << 20
+  private static let second: Int64 = 1_000_000_000
 
-  private var paddingTokens = GroupCommit.paddingBurst
+  /// What is left of the budget, in bytes times nanoseconds a second, so that no refill is lost to
+  /// rounding however often it is looked at.
+  private var paddingTokens = GroupCommit.paddingBurst * GroupCommit.second
   private var refilledAt: Int64 = 0
 
   package init() {}
@@ -40,8 +43,7 @@ package struct GroupCommit: BitwiseCopyable {
     guard inFlight == 0 else { return .waitForBarrier }
     refill(now)
     if paddingTokens > 0 { return .close }
-    let missing = 1 - paddingTokens
-    let refillNanoseconds = missing * 1_000_000_000 / GroupCommit.paddingByteRate
+    let refillNanoseconds = -paddingTokens / GroupCommit.paddingByteRate + 1
     let deadline = min(now + refillNanoseconds, openedAt + limits.lingerNanosecondsMax)
     return deadline <= now ? .close : .wait(until: deadline)
   }
@@ -50,15 +52,17 @@ package struct GroupCommit: BitwiseCopyable {
   package mutating func spend(paddingByteCount: Int, now: Int64) {
     refill(now)
     // A debt of more than one burst would linger long after the load has gone.
-    paddingTokens = max(paddingTokens - Int64(paddingByteCount), -GroupCommit.paddingBurst)
+    paddingTokens = max(
+      paddingTokens - Int64(paddingByteCount) * GroupCommit.second,
+      -GroupCommit.paddingBurst * GroupCommit.second)
   }
 
   private mutating func refill(_ now: Int64) {
     guard now > refilledAt else { return }
-    let elapsed = min(now - refilledAt, 1_000_000_000)
+    let elapsed = min(now - refilledAt, GroupCommit.second)
     refilledAt = now
     paddingTokens = min(
-      paddingTokens + elapsed * GroupCommit.paddingByteRate / 1_000_000_000,
-      GroupCommit.paddingBurst)
+      paddingTokens + elapsed * GroupCommit.paddingByteRate,
+      GroupCommit.paddingBurst * GroupCommit.second)
   }
 }

@@ -82,6 +82,7 @@ package struct Poller: IO, ~Copyable {
 
   deinit {
     unsafe penstock_writer_stop(writer)
+    for slot in 0..<kept.count where kept[slot] >= 0 { _ = penstock_close(kept[slot]) }
     _ = penstock_close(epoll)
   }
 

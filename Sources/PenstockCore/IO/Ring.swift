@@ -1,8 +1,8 @@
 // The io_uring backend: one ring, its fixed-file table, two rings of receive buffers.
 //
 // Sockets stay ordinary descriptors; files that are written, and the lease, live in the fixed-file
-// table only. A write is linked to its fdatasync; the write completes by itself only when it
-// failed, and its error then stands in for the cancelled sync's.
+// table only. A write is linked to its fdatasync. The write posts a completion only when it failed,
+// and the kernel then posts none for the sync it cancels: so either one ends the commit.
 //
 // Owns unsafe memory: the C ring on the heap, and the addresses of the shard's buffers, which
 // outlive it (`ShardMemory` is destroyed after the ring in `Shard`).
@@ -25,8 +25,6 @@ package struct Ring: IO, ~Copyable {
   private var reaped: Table<penstock_completion>
   private var reapedNext = 0
   private var reapedCount = 0
-  /// The error of a failed write, by batch slot, until its cancelled sync arrives.
-  private var writeErrors: Table<Int32>
 
   /// Which flags the kernel accepted, for the start-up line.
   package let flagsDescription: String
@@ -87,7 +85,6 @@ package struct Ring: IO, ~Copyable {
     self.limits = limits
     flagsDescription = name
     reaped = Table(count: 512, repeating: penstock_completion())
-    writeErrors = Table(count: limits.batchSlotCount, repeating: 0)
   }
 
   deinit { unsafe penstock_ring_close(ring) }
@@ -160,17 +157,14 @@ package struct Ring: IO, ~Copyable {
   }
 
   package mutating func nextCompletion() -> Completion? {
-    while true {
-      if reapedNext == reapedCount {
-        reapedNext = 0
-        reapedCount = Int(
-          unsafe penstock_ring_reap(ring, reapedStorage(), UInt32(reaped.count)))
-        if reapedCount == 0 { return nil }
-      }
-      let raw = reaped[reapedNext]
-      reapedNext &+= 1
-      if let completion = translate(raw) { return completion }
+    if reapedNext == reapedCount {
+      reapedNext = 0
+      reapedCount = Int(unsafe penstock_ring_reap(ring, reapedStorage(), UInt32(reaped.count)))
+      if reapedCount == 0 { return nil }
     }
+    let raw = reaped[reapedNext]
+    reapedNext &+= 1
+    return translate(raw)
   }
 
   private mutating func reapedStorage() -> UnsafeMutablePointer<penstock_completion> {
@@ -178,20 +172,15 @@ package struct Ring: IO, ~Copyable {
   }
 
   @inline(__always)
-  private mutating func translate(_ raw: penstock_completion) -> Completion? {
+  private func translate(_ raw: penstock_completion) -> Completion {
     let token = Token(raw: raw.token)
     var completion = Completion(token: token, result: raw.result)
     completion.hasMore = penstock_completion_has_more(raw.flags)
     switch token.kind {
     case .commitWrite:
-      writeErrors[token.slot] = raw.result < 0 ? raw.result : -EIO
-      return nil
-    case .commit:
-      if raw.result == -ECANCELED {
-        let error = writeErrors[token.slot]
-        completion.result = error < 0 ? error : -EIO
-      }
-      writeErrors[token.slot] = 0
+      // A write that reports success here was short: it broke the link.
+      completion.token = Token(.commit, slot: token.slot, generation: token.generation)
+      completion.result = raw.result < 0 ? raw.result : -EIO
     case .receive:
       guard penstock_completion_has_buffer(raw.flags) else { break }
       let buffer = Int(penstock_completion_buffer(raw.flags))
@@ -213,7 +202,7 @@ package struct Ring: IO, ~Copyable {
       let payload = start &+ Int(header.payload_offset)
       completion.payload = payload..<(payload &+ Int(header.payload_count))
       completion.segmentByteCount = Int(header.segment_count)
-    case .accept, .send, .control, .cancel, nil: break
+    case .accept, .send, .control, .cancel, .commit, nil: break
     }
     return completion
   }

@@ -38,8 +38,10 @@ package struct Connection: BitwiseCopyable {
   package var isPut = false
   /// Octets of a refused request still to be passed over.
   package var skipCount = 0
-  /// Monotonic time of the last byte of a partial frame, or of the last answer taken.
+  /// Monotonic time of the last bytes received, or of the last answer taken.
   package var progressAt: Int64 = 0
+  /// Whether it has sent anything yet.
+  package var hasSent = false
 
   package var isReceiving = false
   package var isSending = false

@@ -67,6 +67,15 @@ struct SyslogPriority: BitwiseCopyable {
   /// Written without leading zeros, so that it can be rebuilt.
   var isCanonical: Bool
 
+  /// What a message without one is taken for: user, notice.
+  static let assumed = SyslogPriority(value: 13, end: 0, isCanonical: false)
+
+  private init(value: Int, end: Int, isCanonical: Bool) {
+    self.value = value
+    self.end = end
+    self.isCanonical = isCanonical
+  }
+
   /// Reads the priority at the beginning of `span`; nil when there is none.
   @inline(__always)
   init?(_ span: RawSpan) {
@@ -187,14 +196,15 @@ package enum Syslog {
     _ context: SyslogContext, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) {
     let nothing = message.extracting(0..<0)
-    let priority = SyslogPriority(message)
+    // Without a readable PRI a message is of user and notice (RFC 3164 4.3.3).
+    let priority = SyslogPriority(message) ?? .assumed
     writer.put(receivedAt, &memory)
     writer.put(Byte.space, &memory)
     context.template.write(
-      host: nothing, app: nothing, facility: priority.map { facility($0) } ?? UInt64(Byte.dash),
-      severity: priority.map { severity($0) } ?? UInt64(Byte.dash), &writer, &memory)
+      host: nothing, app: nothing, facility: facility(priority), severity: severity(priority),
+      &writer, &memory)
     writer.put(" -", &memory)
-    if let priority { putPriority(priority, &writer, &memory) }
+    putPriority(priority, &writer, &memory)
     writer.put(" _malformed=", &memory)
     writer.put(fault.text, &memory)
     putTruncated(originalByteCount > message.byteCount ? originalByteCount : 0, &writer, &memory)

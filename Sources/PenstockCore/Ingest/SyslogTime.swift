@@ -244,14 +244,14 @@ struct SyslogTime: BitwiseCopyable {
     return span.decimal(offset..<index).map { ($0, index) }
   }
 
-  /// The year among last, this and next that brings the date nearest to `receivedAt`.
+  /// The year that brings the date nearest to `receivedAt`; a leap day's may be years away.
   private static func nearestYear(
     _ civil: CivilTime, _ receivedAt: Timestamp, _ zoneOffsetSeconds: Int64
   ) -> Int? {
     let now = receivedAt.seconds &+ zoneOffsetSeconds
     let current = CivilTime(secondsSince1970: now).year
     var best: (distance: Int64, year: Int)?
-    for year in (current - 1)...(current + 1) {
+    for year in (current - 8)...(current + 8) {
       var candidate = civil
       candidate.year = year
       guard CivilTime.isPlausible(candidate) else { continue }

@@ -35,6 +35,15 @@ package struct Limits: Sendable {
   /// A connection with a partial frame and no progress for so long is closed, in nanoseconds: a
   /// slow sender must not hold a slot for ever.
   package var progressDeadlineNanoseconds: Int64 = 30_000_000_000
+  /// A connection that has not sent one byte for so long is closed, in nanoseconds: it may be a
+  /// person at a terminal, or somebody taking all places.
+  package var silenceDeadlineNanoseconds: Int64 = 300_000_000_000
+  /// With every place taken, the connection that is idle longest goes once it has been idle for so
+  /// long, in nanoseconds: its sender comes back when it has something to say.
+  package var crowdedDeadlineNanoseconds: Int64 = 10_000_000_000
+  /// A shortage of segments this long is said on stderr, in nanoseconds: a shorter one is the
+  /// preparer at work.
+  package var shortageNoticeNanoseconds: Int64 = 1_000_000_000
   /// Listeners a shard serves at most: the ledger has a row for each.
   package static let listenerCountMax = 32
   /// Longest linger before a partly filled batch is written, in nanoseconds.

@@ -131,6 +131,7 @@ extension Shard where Machine: ~Copyable {
       next = nil
       if !isStalled {
         isStalled = true
+        stalledAt = now
         statistics[.isStalled] = 1
         statistics[.segmentShortages] += 1
       }
@@ -139,12 +140,28 @@ extension Shard where Machine: ~Copyable {
     active = segment
     active.startedAt = now
     next = nil
+    if hasSaidStall { ShardProcess.say(name, "there is a segment again; serving goes on") }
     isStalled = false
+    hasSaidStall = false
     statistics[.isStalled] = 0
     statistics[.segmentsStarted] += 1
     statistics[.activeSegment] = active.number.value
     return true
   }
+
+  /// Says once that a shortage lasts: senders are waiting, and why is seen in the preparer's word.
+  mutating func noticeStall() {
+    guard isStalled, !hasSaidStall, now - stalledAt > limits.shortageNoticeNanoseconds else {
+      return
+    }
+    hasSaidStall = true
+    ShardProcess.say(
+      name,
+      "there is no prepared segment to write to: nothing is acknowledged and nothing is read until "
+        + "there is one. Most often the disk is full")
+  }
+
+  private var name: String { "shard \(configuration.log.value)" }
 
   /// Opens the next prepared segment, once the active one is partly used.
   mutating func lookForNextSegment() {
@@ -161,8 +178,9 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  /// How many numbers ahead a prepared segment is looked for.
-  static var segmentLookAhead: Int { 4 }
+  /// How many numbers ahead a prepared segment is looked for: each preparation that was cut short,
+  /// by a kill or a full disk, used one up.
+  static var segmentLookAhead: Int { 32 }
 
   private mutating func openPrepared(_ name: SegmentName) -> ActiveSegment? {
     let path = configuration.layout.segment(name)

@@ -62,6 +62,8 @@ extension Shard where Machine: ~Copyable {
       return
     }
     receivedAt = now
+    sessions.connections[slot].progressAt = now
+    sessions.connections[slot].hasSent = true
     pending.append(
       Pending(
         kind: .stream, buffer: completion.buffer, slot: slot,
@@ -308,22 +310,35 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  /// Ends connections that hold a partial frame or unread answers and make no progress.
+  /// Ends connections that hold something and make no progress, that never say anything, or that
+  /// are idle while others find no place.
   mutating func endStuckConnections() {
-    let deadline = now - limits.progressDeadlineNanoseconds
     guard sessions.openCount > 0, now >= stuckLookAt else { return }
     stuckLookAt = now + 1_000_000_000
+    var idlest = -1
     for slot in 0..<limits.connectionCountMax where sessions.connections[slot].isOpen {
       let connection = sessions.connections[slot]
-      guard connection.progressAt < deadline, !connection.endIsPending else { continue }
-      if connection.phase != .ready {
-        statistics[.connectionsTimedOut] += 1
-        endConnection(slot)
-      } else if connection.isSending {
+      guard !connection.endIsPending else { continue }
+      let silence = now - connection.progressAt
+      if connection.isSending, silence > limits.progressDeadlineNanoseconds {
         statistics[.connectionsUnread] += 1
         endConnection(slot)
+      } else if connection.phase != .ready && silence > limits.progressDeadlineNanoseconds
+        || !connection.hasSent && silence > limits.silenceDeadlineNanoseconds
+      {
+        statistics[.connectionsTimedOut] += 1
+        endConnection(slot)
+      } else if connection.phase == .ready, connection.answers.count == 0,
+        idlest < 0 || connection.progressAt < sessions.connections[idlest].progressAt
+      {
+        idlest = slot
       }
     }
+    guard !sessions.hasRoom, idlest >= 0,
+      now - sessions.connections[idlest].progressAt > limits.crowdedDeadlineNanoseconds
+    else { return }
+    statistics[.connectionsTimedOut] += 1
+    endConnection(idlest)
   }
 
   // MARK: - Stopping

@@ -103,6 +103,8 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var isSealing = false
   /// There is no segment to go on with.
   var isStalled = false
+  var stalledAt: Int64 = 0
+  var hasSaidStall = false
   /// The empty batch that proves the last one durable was submitted.
   var hasClosingBatch = false
   var stopping = Stopping.no
@@ -243,6 +245,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     }
     for index in configuration.listeners.indices { armListener(index) }
     endStuckConnections()
+    noticeStall()
     sealByAge()
     lookForNextSegment()
   }

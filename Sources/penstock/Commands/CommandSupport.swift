@@ -11,31 +11,29 @@ struct CommandFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// Sizes and durations as people write them.
-enum Quantity {
+/// Sizes and durations as people write them: digits and a unit, nothing between.
+package enum Quantity {
+  private static let sizes: [String: Int64] = [
+    "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+  ]
+  private static let spans: [String: Int64] = [
+    "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+  ]
+
   /// "65536", "64KiB", "4MiB", "1GiB".
-  static func bytes(_ text: String) -> Int? {
-    for (suffix, factor) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)]
-    where text.hasSuffix(suffix) {
-      guard let number = Int(text.dropLast(suffix.count)), number >= 0 else { return nil }
-      let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-      return overflow ? nil : product
-    }
-    return nil
-  }
+  package static func bytes(_ text: String) -> Int? { product(text, sizes).map { Int($0) } }
 
   /// "500ms", "30s", "15m", "2h", "1d" in nanoseconds.
-  static func nanoseconds(_ text: String) -> Int64? {
-    let units: [(String, Int64)] = [
-      ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
-      ("d", 86_400_000_000_000),
-    ]
-    for (suffix, factor) in units where text.hasSuffix(suffix) {
-      guard let number = Int64(text.dropLast(suffix.count)), number >= 0 else { continue }
-      let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-      return overflow ? nil : product
-    }
-    return nil
+  package static func nanoseconds(_ text: String) -> Int64? { product(text, spans) }
+
+  private static func product(_ text: String, _ units: [String: Int64]) -> Int64? {
+    let digits = text.utf8.prefix { (Byte.zero...Byte.nine).contains($0) }
+    guard let number = Int64(Substring(digits)),
+      let factor = units[String(Substring(text.utf8.dropFirst(digits.count)))]
+    else { return nil }
+    let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+    return overflow ? nil : product
   }
 }
 
@@ -54,7 +52,7 @@ enum HostLock {
         let holder = System.contents(ofFile: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
         files.close(file)
         throw CommandFailure(
-          "another penstock serves this store (\(holder.prefix { $0 != "\n" })); stop it first")
+          "another penstock serves \(layout.root) (\(holder.prefix { $0 != "\n" })); stop it first")
       }
       let bytes = Array("pid=\(System.processIdentifier)\n".utf8)
       var memory = AlignedBuffer(byteCount: bytes.count)

@@ -6,64 +6,95 @@ internal import PenstockCore
 
 /// Dispatches the roles of a running store.
 enum Role {
-  /// Runs the role named by the first word and exits.
+  /// What a role needs whatever it is.
+  private struct Place {
+    var layout: StoreLayout
+    var store: StoreIdentifier
+    /// Read end of the control pipe, and the descriptors behind it.
+    var control: Int32
+    var descriptors: [Int32]
+  }
+
+  /// A command line or descriptors that do not fit (EX_USAGE).
+  private static let usageStatus: Int32 = 64
+  /// The first passed descriptor (sd_listen_fds(3)).
+  private static let firstDescriptor: Int32 = 3
+
+  /// Runs the role the words name and exits.
   static func run(_ words: [String]) -> Never {
-    guard let name = words.first else { penstock_exit(64) }
-    let arguments = RoleArguments(Array(words.dropFirst()))
-    guard let root = arguments.text("--data"), let text = arguments.text("--store"),
-      let store = StoreIdentifier(text: text), let control = arguments.descriptors.first
-    else {
-      ShardProcess.say(name, "roles are started by 'penstock serve'")
-      penstock_exit(64)
-    }
-    let layout = StoreLayout(root: root)
-    switch name {
-    case "shard": penstock_exit(shard(arguments, layout, store, control))
-    case "preparer":
-      var preparer = Preparer(
-        layout, store, shardCount: arguments.number("--shards") ?? 1,
-        fixedByteCount: arguments.number("--segment"))
-      penstock_exit(preparer.run(control: control))
-    case "archiver": penstock_exit(ArchiverProcess.run(layout: layout, store: store, control: control))
-    default:
-      ShardProcess.say(name, "unknown role")
-      penstock_exit(64)
+    let name = words.first ?? "role"
+    do {
+      let arguments = try RoleArguments(words)
+      penstock_exit(try run(arguments, try place(arguments)))
+    } catch {
+      ShardProcess.say(name, "\(error); roles are started by 'penstock serve'")
+      penstock_exit(usageStatus)
     }
   }
 
-  private static func shard(
-    _ arguments: RoleArguments, _ layout: StoreLayout, _ store: StoreIdentifier, _ control: Int32
-  ) -> Int32 {
-    let kinds = arguments.all("--listener").compactMap { ListenerURL.Scheme(rawValue: $0) }
-    let descriptors = arguments.descriptors.dropFirst()
-    let backend = arguments.text("--io").flatMap { BackendChoice(rawValue: $0) } ?? .auto
-    guard kinds.count == descriptors.count, let log = arguments.number("--log"),
-      let template = try? StreamTemplate(arguments.text("--template") ?? StreamTemplate.default)
-    else {
-      ShardProcess.say("shard", "was started with arguments that do not fit its descriptors")
-      return 64
+  private static func place(_ arguments: RoleArguments) throws -> Place {
+    let text = try arguments.text("--store")
+    guard let store = StoreIdentifier(text: text) else {
+      throw CommandFailure("'\(text)' is no store's identifier")
     }
+    let count = penstock_passed_descriptors()
+    guard count > 0 else { throw CommandFailure("no control pipe was passed") }
+    let descriptors = (0..<count).map { firstDescriptor + $0 }
+    return Place(
+      layout: StoreLayout(root: try arguments.text("--data")), store: store,
+      control: descriptors[0], descriptors: Array(descriptors.dropFirst()))
+  }
+
+  private static func run(_ arguments: RoleArguments, _ place: Place) throws -> Int32 {
+    switch arguments.name {
+    case "shard": return try shard(arguments, place)
+    case "preparer":
+      let count = try arguments.number("--logs", in: 1...HostOptions.shardCountMax)
+      var preparer = Preparer(
+        place.layout, place.store, logCount: count,
+        fixedByteCount: try arguments.numberIfGiven("--segment"))
+      return preparer.run(control: place.control)
+    case "archiver":
+      return ArchiverProcess.run(
+        layout: place.layout, store: place.store, control: place.control,
+        finishes: try arguments.number("--finish") == 1)
+    default: throw CommandFailure("there is no role of this name")
+    }
+  }
+
+  private static func shard(_ arguments: RoleArguments, _ place: Place) throws -> Int32 {
+    let log = try arguments.number("--log", in: 0...HostOptions.shardCountMax - 1)
+    let schemes = arguments.all("--listener").compactMap { ListenerURL.Scheme(rawValue: $0) }
+    guard schemes.count == place.descriptors.count else {
+      throw CommandFailure(
+        "\(place.descriptors.count) sockets were passed for \(schemes.count) listeners")
+    }
+    guard let backend = BackendChoice(rawValue: try arguments.text("--io")) else {
+      throw CommandFailure("--io takes auto, ring or poll")
+    }
+    let template = try StreamTemplate(try arguments.text("--template"))
     var configuration = ShardConfiguration(
-      layout: layout, store: store, log: LogNumber(UInt8(log)),
-      shardCount: arguments.number("--shards") ?? 1, backend: backend)
-    for (kind, descriptor) in zip(kinds, descriptors) {
+      layout: place.layout, store: place.store, log: LogNumber(UInt8(log)),
+      shardCount: try arguments.number("--shards"), backend: backend)
+    let names = ListenerURL.Scheme.names(of: schemes)
+    for (index, descriptor) in place.descriptors.enumerated() {
       configuration.listeners.append(
         ListenerConfiguration(
-          socket: Socket(descriptor: descriptor), kind: kind.kind, name: kind.name,
+          socket: Socket(descriptor: descriptor), kind: schemes[index].kind, name: names[index],
           template: template))
     }
-    if let limit = arguments.number("--max-event") { configuration.limits.eventByteCountMax = limit }
-    if let age = arguments.number("--seal-age") {
-      configuration.seal.ageNanoseconds = Int64(age)
-    }
-    configuration.seal.onStop = arguments.number("--seal-on-stop") == 1
+    let event = try arguments.number("--max-event")
+    configuration.limits.eventByteCountMax = event
+    configuration.limits.carryByteCount = min(configuration.limits.carryByteCount, event)
+    configuration.seal.ageNanoseconds = Int64(try arguments.number("--seal-age"))
+    configuration.seal.onStop = try arguments.number("--seal-on-stop") == 1
     do {
-      let manifest = try Manifest.read(LinuxFileSystem(), layout)
+      let manifest = try Manifest.read(LinuxFileSystem(), place.layout)
       configuration.archivedThrough = manifest.archivedThrough(configuration.log)
     } catch {
       ShardProcess.say("shard \(log)", "the archive's manifest cannot be read: \(error)")
       return ShardProcess.Status.failed.rawValue
     }
-    return ShardProcess.run(configuration, control: Socket(descriptor: control)).rawValue
+    return ShardProcess.run(configuration, control: Socket(descriptor: place.control)).rawValue
   }
 }

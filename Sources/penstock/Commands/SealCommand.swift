@@ -9,60 +9,93 @@ struct Seal: ParsableCommand {
     abstract: "Archive everything stored up to now.",
     discussion: "Asks the running daemon and returns when the archive holds it.")
 
-  @Option(help: "The store's folder.")
+  @Option(help: ArgumentHelp("The store's folder.", valueName: "dir"))
   var data = "./penstock-data"
 
   @Option(help: "How long to wait, like 60s.")
   var timeout = "60s"
 
-  func run() throws {
+  /// How often the manifest is looked at, in nanoseconds.
+  private static let lookNanoseconds: Int64 = 5_000_000
+  /// How often the daemon is asked again, in nanoseconds: a shard that was being restarted did not
+  /// hear the first time.
+  private static let askNanoseconds: Int64 = 1_000_000_000
+
+  func validate() throws { _ = try limit() }
+
+  private func limit() throws -> Int64 {
     guard let limit = Quantity.nanoseconds(timeout) else {
       throw ValidationError("--timeout takes a duration like 60s, not '\(timeout)'")
     }
+    return limit
+  }
+
+  func run() throws {
+    let limit = try limit()
     let layout = StoreLayout(root: data)
     let files = LinuxFileSystem()
-    guard let description = try? StoreDescription.read(files, layout) else {
+    guard let description = try StoreDescription.read(files, layout) else {
       throw CommandFailure("there is no store at \(layout.root)")
     }
-    let wanted = durablePositions(files, layout, description.store)
-    guard let answer = ControlServer.ask(layout, "seal") else {
-      throw CommandFailure("no daemon serves \(layout.root); start it with 'penstock serve'")
+    guard ControlServer.ask(layout, "status") != nil else {
+      throw CommandFailure(
+        "no daemon serves \(layout.root); start it with 'penstock serve --data \(layout.root)'")
     }
-    guard answer == "OK\n" else { throw CommandFailure("the daemon refused: \(answer)") }
-    let deadline = System.monotonicNanoseconds() + limit
+    let wanted = try durablePositions(files, layout, description.store)
+    let began = System.monotonicNanoseconds()
+    var askAt = began
     while true {
-      let manifest: Manifest
-      do {
-        manifest = try Manifest.read(files, layout)
-      } catch {
-        throw CommandFailure("the archive's manifest cannot be read: \(error)")
-      }
+      let now = System.monotonicNanoseconds()
+      let manifest = try Manifest.read(files, layout)
       let missing = wanted.filter { manifest.coveredThrough($0.log) < $0.sequence }
       if missing.isEmpty { return }
-      if System.monotonicNanoseconds() >= deadline {
+      if now - began >= limit {
         let logs = missing.map { "\($0.log.value)" }.joined(separator: ", ")
         throw CommandFailure(
           "the archive does not hold everything of log \(logs) after \(timeout); "
-            + "'penstock status' shows how far it is")
+            + "'penstock status --data \(layout.root)' shows how far it is")
       }
-      System.sleep(nanoseconds: 5_000_000)
+      if now >= askAt {
+        guard ControlServer.ask(layout, "seal") == "OK\n" else {
+          throw CommandFailure("the daemon of \(layout.root) ended before everything was archived")
+        }
+        askAt = now + Seal.askNanoseconds
+      }
+      System.sleep(nanoseconds: Seal.lookNanoseconds)
     }
   }
 
-  /// How far each log is durable now.
+  /// How far each log is durable now. A log whose writer does not say, because it is being
+  /// recovered or has none, is read.
   private func durablePositions(
     _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier
-  ) -> [(log: LogNumber, sequence: SequenceNumber)] {
+  ) throws -> [(log: LogNumber, sequence: SequenceNumber)] {
     var positions: [(log: LogNumber, sequence: SequenceNumber)] = []
-    for value in 0..<UInt8(HostOptions.shardCountMax) {
-      let log = LogNumber(value)
-      guard
-        let page = SharedPage(
-          reading: layout.frontierPage(store, log), magic: Frontier.magic,
-          boot: System.bootIdentifier(), valueCount: Frontier.valueCount)
-      else { continue }
-      positions.append((log, Frontier(page).sequence))
+    for log in try LogView.logs(in: files, layout) {
+      let frontier = DurableFrontier.read(layout, store, log)
+      if let sequence = frontier.sequence, frontier.isRunning {
+        positions.append((log, sequence))
+      } else if let sequence = try lastSequence(files, layout, store, log) {
+        positions.append((log, sequence))
+      }
     }
     return positions
+  }
+
+  /// The last event that stands in a log's segments.
+  private func lastSequence(
+    _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber
+  ) throws -> SequenceNumber? {
+    while true {
+      do {
+        let view = try LogView.read(
+          files, layout, log: log, after: try Manifest.read(files, layout).archivedThrough(log),
+          frontier: nil, store: store, acceptsHoles: true)
+        let batches = view.segments.flatMap(\.batches)
+        return batches.last { $0.line.eventCount > 0 }?.line.lastSequence
+      } catch LogError.changed {
+        continue
+      }
+    }
   }
 }

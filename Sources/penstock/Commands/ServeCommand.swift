@@ -53,26 +53,39 @@ struct Serve: ParsableCommand {
     }
     let lock = try HostLock.acquire(options.layout)
     defer { files.close(lock) }
-    let sockets: HostSockets
-    let control: ControlServer
-    do {
-      sockets = try HostSockets(options)
-      control = try ControlServer(options.layout)
-      try Endpoints.write(sockets.endpoints, options.layout)
-    } catch {
-      throw CommandFailure("\(error)")
-    }
+    // A connection costs a descriptor; as many as are allowed may be open.
+    _ = penstock_raise_descriptor_limit()
+    let sockets = try HostSockets(options)
+    let control = try ControlServer(options.layout)
+    let retired = RetiredLogs.waiting(
+      files, options.layout, description.store, shardCount: options.shardCount)
+    let signals = try Host.watchSignals()
+    try Endpoints.write(sockets.endpoints, options.layout)
+    announce(options, description.store, sockets)
+    let host = Host(
+      options, store: description.store, sockets: sockets, control: control, retired: retired,
+      signals: signals)
+    let status = host.run()
+    // What is left of these says nothing wrong, and the next host replaces it.
+    _ = try? files.unlink(options.layout.endpoints)
+    _ = try? files.unlink(options.layout.controlSocket)
+    HostSockets.removeFiles(options)
+    throw ExitCode(status)
+  }
+
+  private func announce(_ options: HostOptions, _ store: StoreIdentifier, _ sockets: HostSockets) {
     for endpoint in sockets.endpoints where endpoint.shard == 0 {
       print("listening on \(endpoint.url)")
     }
-    print(
-      "store \(options.layout.root) (\(description.store.text)), \(options.shardCount) shards")
+    let shards = options.shardCount == 1 ? "1 shard" : "\(options.shardCount) shards"
+    print("store \(options.layout.root) (\(store.text)), \(shards)")
     flushOutput()
-    let host = Host(options, store: description.store, sockets: sockets, control: control)
-    let status = host.run()
-    _ = try? files.unlink(options.layout.endpoints)
-    _ = try? files.unlink(options.layout.controlSocket)
-    throw ExitCode(status)
+    guard let granted = sockets.receiveByteCount, granted < HostOptions.receiveByteCountToldBelow
+    else { return }
+    Console.say(
+      "penstock: host: the kernel grants datagram sockets only \(Readable.bytes(granted)), so "
+        + "bursts are dropped (and counted); 'sysctl -w net.core.rmem_max="
+        + "\(HostOptions.receiveByteCount)' gives them room")
   }
 
   private func checked() throws -> HostOptions {

@@ -2,21 +2,28 @@
 //
 //     [{"name":"syslog-udp","url":"syslog+udp://127.0.0.1:5514","shard":0}, …]
 //
-// One entry for each listener and shard. Written aside and renamed, so that a reader sees all of
+// One entry for each listener and shard; a shard's stand in the order of its ledger. Written aside and renamed, so that a reader sees all of
 // it or the one before.
 
-internal import PenstockCore
+package import PenstockCore
 
 /// One listener of one shard.
-struct Endpoint: Equatable {
-  var name: String
-  var url: String
-  var shard: Int
+package struct Endpoint: Equatable {
+  package var name: String
+  package var url: String
+  package var shard: Int
+
+  package init(name: String, url: String, shard: Int) {
+    self.name = name
+    self.url = url
+    self.shard = shard
+  }
 }
 
-enum Endpoints {
+/// The file of endpoints.
+package enum Endpoints {
   /// The file's text.
-  static func text(_ endpoints: [Endpoint]) -> String {
+  package static func text(_ endpoints: [Endpoint]) -> String {
     let entries = endpoints.map { endpoint in
       "{\"name\":\"\(escape(endpoint.name))\",\"url\":\"\(escape(endpoint.url))\","
         + "\"shard\":\(endpoint.shard)}"
@@ -39,7 +46,7 @@ enum Endpoints {
   }
 
   /// Writes the file.
-  static func write(_ endpoints: [Endpoint], _ layout: StoreLayout) throws(FileError) {
+  package static func write(_ endpoints: [Endpoint], _ layout: StoreLayout) throws(FileError) {
     let files = LinuxFileSystem()
     let temporary = layout.endpoints + ".new"
     _ = try? files.unlink(temporary)

@@ -4,9 +4,15 @@
 //     serve ─ lock the store ─ listen ─ start roles ─┬─ child ended → restart policy → start
 //                                                    ├─ control socket → seal, status
 //                                                    ├─ every second on a terminal: one live line
-//                                                    └─ SIGINT, SIGTERM → stop roles → exit
+//                                                    └─ SIGINT, SIGTERM, SIGHUP → stop
 //
-// A role ends when its control pipe does: a killed host takes all of them with it.
+//     stop = shards ("T": what was sent is read, made durable, answered) → preparer and archiver
+//          → exit 0. Each step has a deadline, after which what is left is killed and the exit
+//          status is 1: nothing acknowledged is lost by that, the next start recovers. A second
+//          signal is a deadline that has passed.
+//
+// A role ends when its control pipe does: a killed host takes all of them with it. When no shard is
+// left that could serve, the host stops as well and says so.
 
 internal import CShims
 internal import Glibc
@@ -14,61 +20,71 @@ internal import PenstockCore
 
 /// A running store.
 final class Host {
-  /// A role and what became of it.
-  private struct Managed {
-    enum Kind: Equatable { case shard(Int), preparer, archiver }
-    let kind: Kind
-    var process: RoleProcess?
-    var policy = RestartPolicy()
-    /// When it is to be started again, in monotonic nanoseconds.
-    var startAt: Int64?
-    var isLeftDown = false
-
-    var name: String {
-      switch kind {
-      case .shard(let index): "shard \(index)"
-      case .preparer: "preparer"
-      case .archiver: "archiver"
-      }
-    }
+  /// How far a stop has come.
+  private enum Stop {
+    case no
+    case shards(deadline: Int64)
+    case others(deadline: Int64)
   }
 
   private let options: HostOptions
   private let store: StoreIdentifier
   private var sockets: HostSockets
-  private var roles: [Managed] = []
+  private var roles: [ManagedRole] = []
+  private let logCount: Int
   private let signals: Int32
   private var controlServer: ControlServer
   private var liveLine: LiveLine?
-  private var isStopping = false
-  private var stopDeadline: Int64 = 0
+  private var stop = Stop.no
+  private var stopBeganAt: Int64 = 0
+  private var status: Int32 = 0
 
-  /// How long roles may take to stop before they are killed, in nanoseconds.
-  private static let stopNanosecondsMax: Int64 = 15_000_000_000
+  /// How long shards may take to stop, in nanoseconds: they read on while senders send, up to 2 s,
+  /// and wait 5 s for answers to be taken.
+  private static let shardStopNanoseconds: Int64 = 15_000_000_000
+  /// How long the others may take, and how long when the archiver is to hand everything over.
+  private static let otherStopNanoseconds: Int64 = 5_000_000_000
+  private static let handOverNanoseconds: Int64 = 60_000_000_000
+  /// A signal so soon after the first is the same wish: service managers and shells signal both a
+  /// process and its group.
+  private static let secondSignalNanoseconds: Int64 = 500_000_000
+  /// Pause after a role could not be started at all, in nanoseconds.
+  private static let startRetryNanoseconds: Int64 = 1_000_000_000
 
+  /// - Parameters:
+  ///   - retired: logs without a shard that still have to be sealed.
+  ///   - signals: a descriptor with the signals of `watchedSignals`.
   init(
-    _ options: HostOptions, store: StoreIdentifier, sockets: HostSockets,
-    control: ControlServer
+    _ options: HostOptions, store: StoreIdentifier, sockets: HostSockets, control: ControlServer,
+    retired: [LogNumber], signals: Int32
   ) {
     self.options = options
     self.store = store
     self.sockets = sockets
+    self.signals = signals
     controlServer = control
-    let watched: [Int32] = [SIGCHLD, SIGINT, SIGTERM, SIGHUP, -1]
-    signals = unsafe watched.withUnsafeBufferPointer {
-      unsafe penstock_signal_descriptor($0.baseAddress)
-    }
+    logCount = max(options.shardCount, (retired.map { Int($0.value) }.max() ?? -1) + 1)
+    for shard in 0..<options.shardCount { roles.append(ManagedRole(.shard(shard))) }
+    for log in retired { roles.append(ManagedRole(.retired(log))) }
+    roles.append(ManagedRole(.archiver))
+    roles.append(ManagedRole(.preparer))
     if penstock_is_terminal(1) {
       liveLine = LiveLine(options.layout, store, shardCount: options.shardCount)
     }
   }
 
+  /// Blocks the signals a host waits for and gives a descriptor that tells them.
+  static func watchSignals() throws(FileError) -> Int32 {
+    let watched: [Int32] = [SIGCHLD, SIGINT, SIGTERM, SIGHUP, -1]
+    let descriptor = unsafe watched.withUnsafeBufferPointer {
+      unsafe penstock_signal_descriptor($0.baseAddress)
+    }
+    if descriptor < 0 { throw FileError(.open, "signals", code: -descriptor) }
+    return descriptor
+  }
+
   /// Runs until it is told to stop; the exit status.
   func run() -> Int32 {
-    penstock_ignore_pipe_signal()
-    for shard in 0..<options.shardCount { roles.append(Managed(kind: .shard(shard))) }
-    roles.append(Managed(kind: .preparer))
-    roles.append(Managed(kind: .archiver))
     // The preparer first: a shard without a next segment would have to wait for it.
     for index in roles.indices.reversed() { start(index) }
     while true {
@@ -77,25 +93,33 @@ final class Host {
       takeSignals(now)
       takeEndedChildren(now)
       for index in roles.indices {
-        if let at = roles[index].startAt, now >= at, !isStopping { start(index) }
+        if let at = roles[index].startAt, now >= at, case .no = stop { start(index) }
       }
-      controlServer.serve { command in self.answer(command) }
+      controlServer.serve(now) { command in self.answer(command) }
       liveLine?.show(now)
-      if isStopping, advanceStop(now) { return 0 }
+      if advanceStop(now) {
+        liveLine?.end()
+        return status
+      }
     }
   }
 
   private func waitForSomething() {
-    var timeout: Int64 = liveLine == nil ? 60_000_000_000 : liveLine?.nanosecondsToNext() ?? 0
     let now = System.monotonicNanoseconds()
+    var timeout: Int64 = 60_000_000_000
+    if let liveLine { timeout = min(timeout, liveLine.nanosecondsToNext(now)) }
+    if let deadline = controlServer.deadline { timeout = min(timeout, deadline - now) }
     for role in roles {
-      if let at = role.startAt { timeout = min(timeout, max(0, at - now)) }
+      if let at = role.startAt { timeout = min(timeout, at - now) }
     }
-    if isStopping { timeout = min(timeout, 50_000_000) }
+    switch stop {
+    case .no: break
+    case .shards(let deadline), .others(let deadline): timeout = min(timeout, deadline - now)
+    }
     let descriptors = [signals] + controlServer.descriptors
     _ = unsafe descriptors.withUnsafeBufferPointer {
       unsafe penstock_wait_readable(
-        $0.baseAddress, Int32($0.count), Int32((timeout + 999_999) / 1_000_000))
+        $0.baseAddress, Int32($0.count), Int32((max(0, timeout) + 999_999) / 1_000_000))
     }
   }
 
@@ -103,64 +127,88 @@ final class Host {
 
   private func start(_ index: Int) {
     roles[index].startAt = nil
-    let processors = System.processorCount
-    let result: Result<RoleProcess, FileError>
-    switch roles[index].kind {
-    case .shard(let shard):
-      result = RoleProcess.start(
-        arguments: options.shardArguments(shard, store), descriptors: sockets.descriptors[shard],
-        names: options.listeners.map(\.scheme.name), processor: Int32(shard % processors),
-        isIdle: false)
-    case .preparer:
-      result = RoleProcess.start(
-        arguments: options.preparerArguments(store), descriptors: [], names: [], processor: -1,
-        isIdle: false)
-    case .archiver:
-      result = RoleProcess.start(
-        arguments: options.archiverArguments(store), descriptors: [], names: [], processor: -1,
-        isIdle: true)
-    }
-    switch result {
-    case .success(let process): roles[index].process = process
+    let now = System.monotonicNanoseconds()
+    switch startProcess(roles[index].kind) {
+    case .success(let process):
+      roles[index].process = process
+      roles[index].startedAt = now
+      // Nothing comes in for a retired log: it is to stop as soon as it has been recovered.
+      if case .retired = roles[index].kind { process.send(RoleProcess.stopByte) }
     case .failure(let error):
       say("cannot start \(roles[index].name): \(error)")
-      roles[index].startAt = System.monotonicNanoseconds() + 1_000_000_000
+      roles[index].startAt = now + Host.startRetryNanoseconds
+    }
+  }
+
+  private func startProcess(_ kind: ManagedRole.Kind) -> Result<RoleProcess, FileError> {
+    switch kind {
+    case .shard(let shard):
+      RoleProcess.start(
+        arguments: options.shardArguments(shard, store), descriptors: sockets.descriptors[shard],
+        names: ListenerURL.Scheme.names(of: options.listeners.map(\.scheme)),
+        processor: Int32(shard % System.processorCount))
+    case .retired(let log):
+      RoleProcess.start(arguments: options.retiredArguments(log, store))
+    case .preparer:
+      RoleProcess.start(arguments: options.preparerArguments(store, logCount: logCount))
+    case .archiver:
+      RoleProcess.start(arguments: options.archiverArguments(store), isIdle: true)
     }
   }
 
   private func takeEndedChildren(_ now: Int64) {
-    var status: Int32 = 0
+    var ended: Int32 = 0
     while true {
-      let identifier = unsafe penstock_next_ended_child(&status)
+      let identifier = unsafe penstock_next_ended_child(&ended)
       guard identifier > 0 else { return }
       guard let index = roles.firstIndex(where: { $0.process?.processIdentifier == identifier })
       else { continue }
       roles[index].process?.closeControl()
       roles[index].process = nil
-      guard !isStopping else { continue }
-      noteEnd(index, status, now)
+      if case .no = stop {
+        noteEnd(index, ended, now)
+      } else if ended != 0 {
+        say("\(roles[index].name) \(ManagedRole.how(ended)) while stopping")
+        status = 1
+      }
     }
   }
 
-  private func noteEnd(_ index: Int, _ status: Int32, _ now: Int64) {
-    let name = roles[index].name
-    let lostDurability = status == ShardProcess.Status.durabilityLost.rawValue
-    let how = status >= 128 ? "killed by signal \(status - 128)" : "ended with status \(status)"
-    switch roles[index].policy.decide(now: now, lostDurability: lostDurability) {
+  private func noteEnd(_ index: Int, _ ended: Int32, _ now: Int64) {
+    let role = roles[index]
+    if case .retired = role.kind, ended == 0 {
+      roles[index].isLeftDown = true
+      return
+    }
+    roles[index].restartCount += 1
+    let decision = roles[index].policy.decide(
+      startedAt: role.startedAt, now: now,
+      lostDurability: ended == ShardProcess.Status.durabilityLost.rawValue)
+    switch decision {
     case .restart(let pause):
       roles[index].startAt = now + pause
-      say("\(name) \(how); starting it again" + (pause > 0 ? " in \(pause / 1_000_000) ms" : ""))
+      say(
+        "\(role.name) \(ManagedRole.how(ended)); starting it again"
+          + (pause > 0 ? " in \(pause / 1_000_000) ms" : ""))
     case .leaveDown:
       roles[index].isLeftDown = true
       say(
-        "\(name) \(how) three times within a minute; it is left down and its events stay readable. "
-          + "Look at its device, then restart penstock")
-      if case .shard(let shard) = roles[index].kind {
-        for (listener, dropped) in sockets.close(shard: shard, options) {
-          say("\(name): the kernel dropped \(dropped) buffers on \(listener)")
-        }
-      }
+        "\(role.name) lost durability \(RestartPolicy.durabilityLossesMax) times within a "
+          + "minute; it is left down, its events stay readable. Look at the device that holds "
+          + "\(options.layout.root), then restart penstock")
+      closeSockets(of: role, now)
     }
+  }
+
+  private func closeSockets(of role: ManagedRole, _ now: Int64) {
+    guard case .shard(let shard) = role.kind else { return }
+    for (listener, dropped) in sockets.close(shard: shard, options) {
+      say("\(role.name): the kernel had dropped \(dropped) buffers of its socket on \(listener)")
+    }
+    guard !roles.contains(where: { $0.isShard && !$0.isLeftDown }) else { return }
+    say("no shard is left to serve; stopping")
+    status = 1
+    beginStop(now)
   }
 
   // MARK: - Stopping
@@ -170,36 +218,51 @@ final class Host {
       switch penstock_next_signal(signals) {
       case 0: return
       case SIGINT, SIGTERM, SIGHUP:
-        guard !isStopping else { continue }
-        isStopping = true
-        stopDeadline = now + Host.stopNanosecondsMax
-        for role in roles {
-          if case .shard = role.kind { role.process?.send(UInt8(ascii: "T")) }
+        if case .no = stop {
+          beginStop(now)
+        } else if now - stopBeganAt >= Host.secondSignalNanoseconds {
+          killAll("a second signal came")
         }
       default: break
       }
     }
   }
 
+  private func beginStop(_ now: Int64) {
+    guard case .no = stop else { return }
+    stopBeganAt = now
+    stop = .shards(deadline: now + Host.shardStopNanoseconds)
+    for role in roles where role.isShard { role.process?.send(RoleProcess.stopByte) }
+  }
+
   /// Shards stop first, so that what they seal is still archived; true when all have ended.
   private func advanceStop(_ now: Int64) -> Bool {
-    if now >= stopDeadline {
-      for role in roles {
-        guard let process = role.process else { continue }
-        say("\(role.name) did not stop in time and is killed")
-        process.kill()
+    switch stop {
+    case .no: return false
+    case .shards(let deadline):
+      if now >= deadline { killAll("they did not stop in time") { $0.isShard } }
+      guard !roles.contains(where: { $0.isShard && $0.process != nil }) else {
+        if now >= deadline { stop = .shards(deadline: now + Host.shardStopNanoseconds) }
+        return false
       }
-      stopDeadline = now + Host.stopNanosecondsMax
-    }
-    let shardsRun = roles.contains { role in
-      if case .shard = role.kind { return role.process != nil }
-      return false
-    }
-    guard !shardsRun else { return false }
-    for index in roles.indices where roles[index].process != nil {
-      roles[index].process?.send(UInt8(ascii: "T"))
+      let limit = options.sealsOnStop ? Host.handOverNanoseconds : Host.otherStopNanoseconds
+      stop = .others(deadline: now + limit)
+      for role in roles { role.process?.send(RoleProcess.stopByte) }
+    case .others(let deadline):
+      if now >= deadline {
+        killAll("they did not stop in time")
+        stop = .others(deadline: now + Host.otherStopNanoseconds)
+      }
     }
     return roles.allSatisfy { $0.process == nil }
+  }
+
+  private func killAll(_ reason: String, where isMeant: (ManagedRole) -> Bool = { _ in true }) {
+    let meant = roles.filter { $0.process != nil && isMeant($0) }
+    guard !meant.isEmpty else { return }
+    say("killing \(meant.map(\.name).joined(separator: ", ")): \(reason)")
+    status = 1
+    for role in meant { role.process?.kill() }
   }
 
   // MARK: - Control
@@ -207,16 +270,9 @@ final class Host {
   private func answer(_ command: String) -> String {
     switch command {
     case "seal":
-      for role in roles {
-        if case .shard = role.kind { role.process?.send(UInt8(ascii: "S")) }
-      }
+      for role in roles where role.isShard { role.process?.send(RoleProcess.sealByte) }
       return "OK\n"
-    case "status":
-      return roles.map { role in
-        let state = role.process.map { "pid=\($0.processIdentifier)" }
-          ?? (role.isLeftDown ? "down" : "starting")
-        return "\(role.name) \(state)\n"
-      }.joined() + "OK\n"
+    case "status": return roles.map { $0.line + "\n" }.joined() + "OK\n"
     default: return "ERR unknown command; expected 'seal' or 'status'\n"
     }
   }

@@ -20,6 +20,8 @@ struct HostOptions {
   /// Bytes of the receive buffer asked for each datagram socket: 64 MiB held 0.66 million plain
   /// datagrams a second with busy neighbours, where 8 MiB lost up to a third.
   static let receiveByteCount = 64 << 20
+  /// A granted buffer below this is told: bursts will be dropped.
+  static let receiveByteCountToldBelow = 8 << 20
   /// Connections waiting to be accepted, for each socket.
   static let backlog = 1024
   /// How long an address in use is tried again, in milliseconds: the sockets of a killed process
@@ -28,25 +30,38 @@ struct HostOptions {
 
   /// The arguments of a shard's process.
   func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
-    var words = [
-      "shard", "--data", layout.root, "--store", store.text, "--log", "\(shard)",
-      "--shards", "\(shardCount)", "--io", backend.rawValue, "--template", template,
-      "--max-event", "\(eventByteCountMax)", "--seal-age", "\(sealAgeNanoseconds)",
-      "--seal-on-stop", sealsOnStop ? "1" : "0",
-    ]
+    var words = common("shard", shard, store)
+    words += ["--seal-on-stop", sealsOnStop ? "1" : "0"]
     for listener in listeners { words += ["--listener", listener.scheme.rawValue] }
     return words
   }
 
-  func preparerArguments(_ store: StoreIdentifier) -> [String] {
+  /// The arguments of a process that recovers a log no shard serves, seals it and ends.
+  func retiredArguments(_ log: LogNumber, _ store: StoreIdentifier) -> [String] {
+    common("shard", Int(log.value), store) + ["--seal-on-stop", "1"]
+  }
+
+  private func common(_ role: String, _ log: Int, _ store: StoreIdentifier) -> [String] {
+    [
+      role, "--data", layout.root, "--store", store.text, "--log", "\(log)",
+      "--shards", "\(shardCount)", "--io", backend.rawValue, "--template", template,
+      "--max-event", "\(eventByteCountMax)", "--seal-age", "\(sealAgeNanoseconds)",
+    ]
+  }
+
+  /// - Parameter logCount: logs that may need segments, those without a shard included.
+  func preparerArguments(_ store: StoreIdentifier, logCount: Int) -> [String] {
     var words = [
-      "preparer", "--data", layout.root, "--store", store.text, "--shards", "\(shardCount)",
+      "preparer", "--data", layout.root, "--store", store.text, "--logs", "\(logCount)",
     ]
     if let segmentByteCount { words += ["--segment", "\(segmentByteCount)"] }
     return words
   }
 
   func archiverArguments(_ store: StoreIdentifier) -> [String] {
-    ["archiver", "--data", layout.root, "--store", store.text]
+    [
+      "archiver", "--data", layout.root, "--store", store.text,
+      "--finish", sealsOnStop ? "1" : "0",
+    ]
   }
 }

@@ -1,5 +1,9 @@
 // The sockets of a running store: one for each shard and listener, opened by the host and kept
 // open by it, so that datagrams and connections wait in the kernel while a shard restarts.
+//
+// The sockets of one listener share its address (SO_REUSEPORT), and the kernel spreads what comes.
+// Nobody else may share it: an address that another program has is refused, even where the kernel
+// would let both have it. A unix address has one socket, from which the shards take turns.
 
 internal import CShims
 internal import PenstockCore
@@ -17,48 +21,61 @@ struct ListenFailure: Error, CustomStringConvertible {
 
 /// All sockets of a host.
 struct HostSockets {
-  /// `descriptors[shard][listener]`.
+  /// `descriptors[shard][listener]`; empty for a shard that is left down.
   private(set) var descriptors: [[Int32]]
   private(set) var endpoints: [Endpoint] = []
+  /// The smallest receive buffer the kernel granted a datagram socket, in bytes.
+  private(set) var receiveByteCount: Int?
 
   init(_ options: HostOptions) throws(ListenFailure) {
     descriptors = Array(repeating: [], count: options.shardCount)
-    for listener in options.listeners {
-      try open(listener, options)
+    let names = ListenerURL.Scheme.names(of: options.listeners.map(\.scheme))
+    for (listener, name) in zip(options.listeners, names) {
+      try open(listener, name, shardCount: options.shardCount)
     }
   }
 
-  private mutating func open(_ url: ListenerURL, _ options: HostOptions) throws(ListenFailure) {
+  private mutating func open(_ url: ListenerURL, _ name: String, shardCount: Int)
+    throws(ListenFailure)
+  {
     var bound = url
-    for shard in 0..<options.shardCount {
-      let descriptor: Int32
-      switch bound.place {
-      case .path(let path):
-        // A unix address has one socket; the shards take turns accepting from it.
-        descriptor =
-          shard == 0
-          ? unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
-          : descriptors[0][descriptors[0].count - 1]
-      case .address(let host, let port):
-        if url.scheme == .syslogUDP {
-          descriptor = unsafe penstock_bind_udp(
-            host, port, Int32(HostOptions.receiveByteCount), HostOptions.bindRetryMilliseconds)
-        } else {
-          descriptor = unsafe penstock_listen_tcp(
-            host, port, Int32(HostOptions.backlog), HostOptions.bindRetryMilliseconds)
-        }
-        if descriptor >= 0, port == 0 {
-          bound = url.bound(to: UInt16(max(0, penstock_bound_port(descriptor))))
-        }
-      }
-      guard descriptor >= 0 else { throw ListenFailure(url: bound, code: -descriptor) }
-      descriptors[shard].append(descriptor)
-      endpoints.append(Endpoint(name: url.scheme.name, url: bound.description, shard: shard))
+    if case .address(let host, let port) = url.place, port != 0 {
+      let result = unsafe penstock_address_is_free(
+        host, port, url.scheme == .syslogUDP, HostOptions.bindRetryMilliseconds)
+      guard result == 0 else { throw ListenFailure(url: url, code: -result) }
     }
-    if url.scheme == .syslogUDP, options.shardCount > 1 {
+    for shard in 0..<shardCount {
+      let descriptor = open(bound, shard)
+      guard descriptor >= 0 else { throw ListenFailure(url: bound, code: -descriptor) }
+      if case .address(_, 0) = bound.place {
+        bound = url.bound(to: UInt16(max(0, penstock_bound_port(descriptor))))
+      }
+      if url.scheme == .syslogUDP {
+        let granted = Int(max(0, penstock_receive_buffer(descriptor)))
+        receiveByteCount = min(receiveByteCount ?? granted, granted)
+      }
+      descriptors[shard].append(descriptor)
+      endpoints.append(Endpoint(name: name, url: bound.description, shard: shard))
+    }
+    if url.scheme == .syslogUDP, shardCount > 1 {
       // Without it one sender's datagrams all go to one shard; refused, that is what happens.
       _ = penstock_spread_datagrams(
-        descriptors[0][descriptors[0].count - 1], UInt32(options.shardCount))
+        descriptors[0][descriptors[0].count - 1], UInt32(shardCount))
+    }
+  }
+
+  private func open(_ url: ListenerURL, _ shard: Int) -> Int32 {
+    switch url.place {
+    case .path(let path):
+      shard == 0
+        ? unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+        : descriptors[0][descriptors[0].count - 1]
+    case .address(let host, let port):
+      url.scheme == .syslogUDP
+        ? unsafe penstock_bind_udp(
+          host, port, Int32(HostOptions.receiveByteCount), HostOptions.bindRetryMilliseconds)
+        : unsafe penstock_listen_tcp(
+          host, port, Int32(HostOptions.backlog), HostOptions.bindRetryMilliseconds)
     }
   }
 
@@ -70,11 +87,19 @@ struct HostSockets {
       if case .path = listener.place { continue }
       let descriptor = descriptors[shard][index]
       if listener.scheme == .syslogUDP {
-        dropped.append((listener.scheme.name, Int(max(0, penstock_dropped_buffers(descriptor)))))
+        dropped.append((listener.description, Int(max(0, penstock_dropped_buffers(descriptor)))))
       }
       _ = penstock_close(descriptor)
     }
     descriptors[shard] = []
     return dropped
+  }
+
+  /// Removes the socket files of a host that ends.
+  static func removeFiles(_ options: HostOptions) {
+    for listener in options.listeners {
+      // One that cannot be removed is replaced by the next host.
+      if case .path(let path) = listener.place { _ = try? LinuxFileSystem().unlink(path) }
+    }
   }
 }

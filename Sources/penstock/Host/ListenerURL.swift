@@ -1,21 +1,25 @@
 // What a listener is given as:
 //
-//     url     = scheme "://" ( address | path )
+//     url     = scheme "://" ( host ":" port | path )
 //     scheme  = "syslog+udp" | "syslog+tcp" | "line+tcp" | "line+unix"
-//     address = host ":" port                   ; an IPv6 host stands in brackets; port 0: any
-//     path    = a file path                     ; line+unix only
+//     host    = name | IPv4 | "[" IPv6 "]"
+//     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one
+//     path    = a file path                     ; line+unix, and only there
+//
+// Nothing is looked up here: whether a host exists is found out when its socket is opened.
 
-internal import PenstockCore
+package import PenstockCore
 
 /// A listener as the user names it.
-struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
-  enum Scheme: String, CaseIterable, Sendable {
+package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
+  package enum Scheme: String, CaseIterable, Sendable {
     case syslogUDP = "syslog+udp"
     case syslogTCP = "syslog+tcp"
     case lineTCP = "line+tcp"
     case lineUnix = "line+unix"
 
-    var kind: ListenerKind {
+    /// What its connections or datagrams speak.
+    package var kind: ListenerKind {
       switch self {
       case .syslogUDP: .syslogDatagram
       case .syslogTCP: .syslogStream
@@ -23,30 +27,43 @@ struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       }
     }
 
-    /// The listener's name in the ledger: the scheme in letters that need no escape.
-    var name: String { rawValue.split(separator: "+").joined(separator: "-") }
+    /// The scheme in letters that need no escape anywhere.
+    package var name: String { rawValue.split(separator: "+").joined(separator: "-") }
+
+    /// The names listeners have in the ledger, each of them once: "syslog-udp", "syslog-udp-2".
+    package static func names(of schemes: [Scheme]) -> [String] {
+      var counts: [Scheme: Int] = [:]
+      return schemes.map { scheme in
+        counts[scheme, default: 0] += 1
+        let count = counts[scheme, default: 1]
+        return count == 1 ? scheme.name : "\(scheme.name)-\(count)"
+      }
+    }
   }
 
   /// Where it listens.
-  enum Place: Equatable, Sendable {
+  package enum Place: Equatable, Sendable {
     case address(host: String, port: UInt16)
     case path(String)
   }
 
-  var scheme: Scheme
-  var place: Place
+  package var scheme: Scheme
+  package var place: Place
+
+  private static let colon = UInt8(ascii: ":")
 
   /// What is wrong with a listener's URL.
-  enum Fault: Error, Equatable, CustomStringConvertible {
+  package enum Fault: Error, Equatable, CustomStringConvertible {
     case noScheme(String)
     case unknownScheme(String)
     case noPort(String)
     case badPort(String)
     case noHost(String)
+    case unclosedBracket(String)
+    case bareColons(String)
     case noPath(String)
-    case pathTooLong(String)
 
-    var description: String {
+    package var description: String {
       switch self {
       case .noScheme(let text):
         "'\(text)' is not a listener: expected SCHEME://HOST:PORT, "
@@ -57,42 +74,58 @@ struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       case .noPort(let text): "'\(text)' names no port: expected HOST:PORT (port 0: any free one)"
       case .badPort(let text): "'\(text)' is not a port: expected 0 to 65535"
       case .noHost(let text): "'\(text)' names no host: expected HOST:PORT, like 127.0.0.1:5514"
+      case .unclosedBracket(let text):
+        "'\(text)' has a bracket too few or too many: expected [IPv6]:PORT, like [::1]:5514"
+      case .bareColons(let text):
+        "'\(text)' leaves open where the port begins: an IPv6 host stands in brackets, "
+          + "like [::1]:5514"
       case .noPath(let text): "'\(text)' names no path: expected line+unix:///path/to/socket"
-      case .pathTooLong(let text):
-        "the path '\(text)' is too long for a unix socket: at most 107 bytes"
       }
     }
   }
 
-  init(_ text: String) throws(Fault) {
+  package init(_ text: String) throws(Fault) {
     let bytes = Array(text.utf8)
-    guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), bytes.count >= colon + 3,
-      bytes[colon + 1] == UInt8(ascii: "/"), bytes[colon + 2] == UInt8(ascii: "/")
+    guard let colon = bytes.firstIndex(of: ListenerURL.colon), colon > 0,
+      bytes[colon...].starts(with: Array("://".utf8))
     else { throw .noScheme(text) }
     let name = String(decoding: bytes[..<colon], as: UTF8.self)
     guard let scheme = Scheme(rawValue: name) else { throw .unknownScheme(name) }
     self.scheme = scheme
-    let rest = Array(bytes[(colon + 3)...])
+    let rest = bytes[(colon + 3)...]
     if scheme == .lineUnix {
-      guard !rest.isEmpty else { throw .noPath(text) }
-      let path = String(decoding: rest, as: UTF8.self)
-      guard rest.count <= 107 else { throw .pathTooLong(path) }
-      place = .path(path)
-      return
+      guard let last = rest.last, last != Byte.slash else { throw .noPath(text) }
+      place = .path(String(decoding: rest, as: UTF8.self))
+    } else {
+      place = try ListenerURL.address(rest, text)
     }
-    guard let last = rest.lastIndex(of: UInt8(ascii: ":")) else { throw .noPort(text) }
-    var host = Array(rest[..<last])
-    if host.first == UInt8(ascii: "[") {
-      guard host.last == UInt8(ascii: "]") else { throw .noPort(text) }
-      host = Array(host.dropFirst().dropLast())
+  }
+
+  private static func address(_ rest: ArraySlice<UInt8>, _ text: String) throws(Fault) -> Place {
+    var host = rest
+    var digits = rest.suffix(0)
+    if rest.first == Byte.openBracket {
+      guard let end = rest.firstIndex(of: Byte.closeBracket) else { throw .unclosedBracket(text) }
+      host = rest[(rest.startIndex + 1)..<end]
+      guard end + 1 < rest.endIndex else { throw .noPort(text) }
+      guard rest[end + 1] == ListenerURL.colon else { throw .unclosedBracket(text) }
+      digits = rest[(end + 2)...]
+    } else {
+      guard let colon = rest.lastIndex(of: ListenerURL.colon) else { throw .noPort(text) }
+      host = rest[..<colon]
+      digits = rest[(colon + 1)...]
+      guard !host.contains(ListenerURL.colon) else { throw .bareColons(text) }
     }
     guard !host.isEmpty else { throw .noHost(text) }
-    let digits = String(decoding: rest[(last + 1)...], as: UTF8.self)
+    guard !host.contains(where: { $0 == Byte.openBracket || $0 == Byte.closeBracket }) else {
+      throw .unclosedBracket(text)
+    }
     guard !digits.isEmpty else { throw .noPort(text) }
-    guard digits.utf8.allSatisfy({ (Byte.zero...Byte.nine).contains($0) }),
-      let port = UInt16(digits)
-    else { throw .badPort(digits) }
-    place = .address(host: String(decoding: host, as: UTF8.self), port: port)
+    let number = String(decoding: digits, as: UTF8.self)
+    guard digits.count <= 5, digits.allSatisfy({ (Byte.zero...Byte.nine).contains($0) }),
+      let port = UInt16(number)
+    else { throw .badPort(number) }
+    return .address(host: String(decoding: host, as: UTF8.self), port: port)
   }
 
   private init(scheme: Scheme, place: Place) {
@@ -101,16 +134,16 @@ struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The same listener on the port it was bound to.
-  func bound(to port: UInt16) -> ListenerURL {
+  package func bound(to port: UInt16) -> ListenerURL {
     guard case .address(let host, _) = place else { return self }
     return ListenerURL(scheme: scheme, place: .address(host: host, port: port))
   }
 
-  var description: String {
+  package var description: String {
     switch place {
     case .path(let path): return "\(scheme.rawValue)://\(path)"
     case .address(let host, let port):
-      let isSix = host.utf8.contains(UInt8(ascii: ":"))
+      let isSix = host.utf8.contains(ListenerURL.colon)
       return "\(scheme.rawValue)://\(isSix ? "[\(host)]" : host):\(port)"
     }
   }

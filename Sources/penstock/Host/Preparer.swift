@@ -4,6 +4,9 @@
 // For each log it keeps `aheadCount` prepared segments above the active one. The first are small;
 // later ones hold about two seconds of what the shard writes. When a shard has no prepared segment
 // left and is writing, the next is merely reserved, which is quick and costs its barriers more.
+//
+// A number that is taken is either a segment an earlier preparer made ready, which counts, or a
+// file whose preparation was cut short, which does not: the shard passes over it as well.
 
 internal import CShims
 internal import PenstockCore
@@ -12,9 +15,9 @@ internal import PenstockCore
 struct Preparer {
   private let layout: StoreLayout
   private let store: StoreIdentifier
-  private let shardCount: Int
   /// Size of every segment, or nil to size them by rate.
   private let fixedByteCount: Int?
+  private let boot = System.bootIdentifier()
   private let files = LinuxFileSystem()
   private var logs: [Log]
   private var saidSpace = false
@@ -22,10 +25,15 @@ struct Preparer {
   private struct Log {
     var active = SegmentNumber.none
     /// Prepared numbers above the active one, lowest first.
-    var ahead: [UInt64] = []
+    var ahead: [SegmentNumber] = []
+    /// The highest number that is taken, ready or not.
+    var highest = SegmentNumber.none
     var bytesWritten: UInt64 = 0
     var measuredAt: Int64 = 0
     var byteRate: Double = 0
+    /// After a failure nothing is tried before this time, in monotonic nanoseconds.
+    var retryAt: Int64 = 0
+    var said = ""
   }
 
   /// Segments kept ready ahead of each shard.
@@ -35,19 +43,27 @@ struct Preparer {
   static let byteCountMax = 64 << 20
   /// Seconds of writing a segment is sized for.
   static let secondsPerSegment = 2.0
+  /// Bytes a second from which a shard that has nothing ready cannot wait for filling.
+  static let fillableByteRate = 256e6
+  /// Bytes a second from which a shard is looked at often.
+  static let busyByteRate = 1e6
   /// Free space below which nothing is prepared, in bytes: the archiver needs room to hand over,
-  /// and a full disk has to be started from.
+  /// and a full disk has to be started from. On a small file system it is this part of it.
   static let reserveByteCount = 256 << 20
+  static let reserveDivisor = 16
   /// Pauses between looks, in milliseconds: a shard at full rate fills 64 MiB in 30.
   static let busyMilliseconds: Int32 = 5
   static let idleMilliseconds: Int32 = 100
+  /// Pause after a failure, in nanoseconds: each attempt uses a number up.
+  static let retryNanoseconds: Int64 = 1_000_000_000
+  /// Time over which a rate is measured, in nanoseconds.
+  static let measureNanoseconds: Int64 = 100_000_000
 
-  init(_ layout: StoreLayout, _ store: StoreIdentifier, shardCount: Int, fixedByteCount: Int?) {
+  init(_ layout: StoreLayout, _ store: StoreIdentifier, logCount: Int, fixedByteCount: Int?) {
     self.layout = layout
     self.store = store
-    self.shardCount = shardCount
     self.fixedByteCount = fixedByteCount
-    logs = Array(repeating: Log(), count: shardCount)
+    logs = Array(repeating: Log(), count: logCount)
   }
 
   /// Runs until the control pipe says stop or ends.
@@ -55,47 +71,52 @@ struct Preparer {
     _ = penstock_set_nonblocking(control, true)
     while true {
       var isBusy = false
-      for index in 0..<shardCount {
+      for index in logs.indices {
         if look(index) { isBusy = true }
       }
       let timeout = isBusy ? Preparer.busyMilliseconds : Preparer.idleMilliseconds
       var descriptor = control
       if unsafe penstock_wait_readable(&descriptor, 1, timeout) > 0 {
         let byte = penstock_read_byte(control)
-        if byte == Int32(UInt8(ascii: "T")) || byte < 0 { return 0 }
+        let isNothing = byte == -System.again
+        if byte == Int32(RoleProcess.stopByte) || (byte < 0 && !isNothing) { return 0 }
       }
     }
   }
 
   /// Looks after one log; true while its shard writes.
   private mutating func look(_ index: Int) -> Bool {
-    let log = LogNumber(UInt8(index))
     guard
       let page = SharedPage(
-        reading: layout.statisticsPage(store, log), magic: Statistics.magic,
-        boot: System.bootIdentifier(), valueCount: Statistics.valueCount)
+        reading: layout.statisticsPage(store, LogNumber(UInt8(index))), magic: Statistics.magic,
+        boot: boot, valueCount: Statistics.valueCount)
     else { return false }
     let statistics = Statistics(page)
+    // While a log is recovered its numbers are recovery's.
     guard statistics[.isServing] != 0 else { return false }
+    let now = System.monotonicNanoseconds()
     let active = SegmentNumber(statistics[.activeSegment])
     if active != logs[index].active {
       logs[index].active = active
-      logs[index].ahead.removeAll { $0 <= active.value }
+      logs[index].highest = max(logs[index].highest, active)
+      logs[index].ahead.removeAll { $0 <= active }
     }
-    measure(index, statistics[.bytesWritten])
+    measure(index, statistics[.bytesWritten], now)
     let isPressed = statistics[.isStalled] != 0
-    while logs[index].ahead.count < Preparer.aheadCount {
-      let isFilled = !(isPressed || (logs[index].ahead.isEmpty && logs[index].byteRate > 256e6))
-      guard prepare(index, isFilled: isFilled) else { break }
+    while logs[index].ahead.count < Preparer.aheadCount, now >= logs[index].retryAt {
+      let isUrgent = logs[index].ahead.isEmpty && logs[index].byteRate > Preparer.fillableByteRate
+      guard prepare(index, isFilled: !(isPressed || isUrgent)) else {
+        logs[index].retryAt = now + Preparer.retryNanoseconds
+        break
+      }
     }
-    return logs[index].byteRate > 1e6 || isPressed
+    return logs[index].byteRate > Preparer.busyByteRate || isPressed
   }
 
-  private mutating func measure(_ index: Int, _ bytesWritten: UInt64) {
-    let now = System.monotonicNanoseconds()
+  private mutating func measure(_ index: Int, _ bytesWritten: UInt64, _ now: Int64) {
     let elapsed = now - logs[index].measuredAt
-    guard elapsed >= 100_000_000 else { return }
-    let bytes = bytesWritten >= logs[index].bytesWritten ? bytesWritten - logs[index].bytesWritten : 0
+    guard elapsed >= Preparer.measureNanoseconds else { return }
+    let bytes = bytesWritten - min(logs[index].bytesWritten, bytesWritten)
     logs[index].byteRate = logs[index].measuredAt == 0 ? 0 : Double(bytes) / Double(elapsed) * 1e9
     logs[index].bytesWritten = bytesWritten
     logs[index].measuredAt = now
@@ -110,35 +131,45 @@ struct Preparer {
     return size
   }
 
-  /// Prepares the next segment of a log; false when it could not.
+  /// Makes one more segment ready; false when it could not.
   private mutating func prepare(_ index: Int, isFilled: Bool) -> Bool {
     let size = byteCount(logs[index])
     guard hasRoom(for: size) else { return false }
-    var number = max(logs[index].active.value, logs[index].ahead.last ?? 0) + 1
     while true {
-      let name = SegmentName(log: LogNumber(UInt8(index)), number: SegmentNumber(number))
+      logs[index].highest = logs[index].highest.next
+      let name = SegmentName(log: LogNumber(UInt8(index)), number: logs[index].highest)
       do throws(FileError) {
         _ = try SegmentPreparation.prepare(
           files, layout, name: name, store: store, byteCount: size, isFilled: isFilled)
-        logs[index].ahead.append(number)
-        return true
       } catch {
-        // One that is there was prepared by an earlier process; the shard checks it.
-        if error.code == System.exists, error.operation == .open {
-          logs[index].ahead.append(number)
-          number += 1
-          if logs[index].ahead.count >= Preparer.aheadCount { return true }
-          continue
+        let isTaken = error.code == System.exists && error.operation == .open
+        guard isTaken else {
+          sayOnce(index, "cannot prepare \(name.fileName): \(error); trying again")
+          return false
         }
-        say("cannot prepare \(name.fileName): \(error)")
-        return false
+        guard isReady(name) else { continue }
       }
+      logs[index].ahead.append(name.number)
+      logs[index].said = ""
+      return true
     }
   }
 
+  /// Whether a file that is there is a segment of this store.
+  private func isReady(_ name: SegmentName) -> Bool {
+    guard let file = try? files.open(layout.segment(name), .read) else { return false }
+    defer { files.close(file) }
+    var memory = AlignedBuffer(byteCount: SegmentHeader.alignmentMin)
+    guard let count = try? files.read(file, into: &memory, 0..<memory.byteCount, at: 0),
+      case .header(let header) = SegmentHeader.read(memory.bytes(0..<count))
+    else { return false }
+    return header.name == name && header.store == store
+  }
+
   private mutating func hasRoom(for size: Int) -> Bool {
-    let free = (try? files.space(layout.live))?.free ?? 0
-    if free >= size + Preparer.reserveByteCount {
+    guard let space = try? files.space(layout.live) else { return false }
+    let reserve = min(Preparer.reserveByteCount, space.total / Preparer.reserveDivisor)
+    if space.free >= size + reserve {
       if saidSpace { say("there is room again; preparing segments") }
       saidSpace = false
       return true
@@ -146,10 +177,17 @@ struct Preparer {
     if !saidSpace {
       saidSpace = true
       say(
-        "only \(free >> 20) MiB are free in \(layout.live); no segments are prepared, and shards "
-          + "stop acknowledging when theirs are full. Free space or move the store")
+        "only \(Readable.bytes(space.free)) are free in \(layout.live): no segments are prepared, "
+          + "and shards stop acknowledging when theirs are full. Free some space there; they go on "
+          + "by themselves")
     }
     return false
+  }
+
+  private mutating func sayOnce(_ index: Int, _ text: String) {
+    guard logs[index].said != text else { return }
+    logs[index].said = text
+    say(text)
   }
 
   private func say(_ text: String) { ShardProcess.say("preparer", text) }

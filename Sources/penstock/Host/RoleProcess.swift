@@ -11,9 +11,14 @@ struct RoleProcess {
   /// Write end of the control pipe.
   var control: Int32
 
+  /// What the pipe says: stop cleanly, seal the active segment. Its end says that the host is gone.
+  static let stopByte = UInt8(ascii: "T")
+  static let sealByte = UInt8(ascii: "S")
+
   /// Starts `penstock role ARGUMENTS…`. The control pipe's read end is the first passed descriptor.
   static func start(
-    arguments: [String], descriptors: [Int32], names: [String], processor: Int32, isIdle: Bool
+    arguments: [String], descriptors: [Int32] = [], names: [String] = [], processor: Int32 = -1,
+    isIdle: Bool = false
   ) -> Result<RoleProcess, FileError> {
     var readEnd: Int32 = -1
     var writeEnd: Int32 = -1
@@ -72,26 +77,4 @@ struct RoleProcess {
 
   func closeControl() { _ = penstock_close(control) }
   func kill() { penstock_signal(processIdentifier, 9) }
-}
-
-/// What a role was started with.
-struct RoleArguments {
-  /// `--key value` pairs; a key may be given more than once.
-  private var values: [String: [String]] = [:]
-  /// Passed descriptors by order; the first is the control pipe.
-  let descriptors: [Int32]
-
-  init(_ words: [String]) {
-    var index = 0
-    while index + 1 < words.count {
-      values[words[index], default: []].append(words[index + 1])
-      index += 2
-    }
-    let count = penstock_passed_descriptors()
-    descriptors = (0..<count).map { 3 + $0 }
-  }
-
-  func text(_ key: String) -> String? { values[key]?.last }
-  func all(_ key: String) -> [String] { values[key] ?? [] }
-  func number(_ key: String) -> Int? { text(key).flatMap { Int($0) } }
 }

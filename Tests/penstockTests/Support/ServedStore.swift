@@ -1,7 +1,14 @@
 // A store served by a real daemon on kernel-chosen ports, and commands run on it as a user would.
 
 import Foundation
+import PenstockCore
 import Testing
+
+/// The I/O backends every behaviour is tried on.
+enum Backend: String, CaseIterable, CustomTestStringConvertible {
+  case auto, poll
+  var testDescription: String { rawValue }
+}
 
 /// What one run of the program left.
 struct ProgramResult {
@@ -15,14 +22,18 @@ struct ProgramResult {
 /// A store in a temporary folder, with or without a daemon.
 final class ServedStore {
   let folder: String
-  private var daemon: Process?
-  private(set) var port = 0
+  private(set) var daemon: Process?
+  /// Where the daemon listens, by listener: "line-tcp", "syslog-udp", …
+  private(set) var ports: [String: UInt16] = [:]
 
-  init() throws {
-    folder =
-      FileManager.default.temporaryDirectory
+  /// - Parameter folder: a folder that is somewhere particular; else a temporary one.
+  init(folder: String? = nil) throws {
+    self.folder =
+      folder
+      ?? FileManager.default.temporaryDirectory
       .appendingPathComponent("penstock-test-" + UUID().uuidString).path
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      atPath: self.folder, withIntermediateDirectories: true)
   }
 
   deinit {
@@ -40,6 +51,8 @@ final class ServedStore {
   }
 
   var data: String { folder + "/data" }
+  /// The line protocol's port.
+  var port: Int { Int(ports["line-tcp"] ?? 0) }
 
   /// The program under test: it lies beside the test bundle.
   static let program: URL = {
@@ -47,36 +60,123 @@ final class ServedStore {
     return bundle.deletingLastPathComponent().appendingPathComponent("penstock")
   }()
 
+  static let lineListener = "line+tcp://127.0.0.1:0"
+  static let syslogListeners = ["syslog+udp://127.0.0.1:0", "syslog+tcp://127.0.0.1:0"]
+
+  // MARK: - The daemon
+
   /// Starts the daemon and waits until it listens.
-  func start(shards: Int = 2) throws {
+  func start(
+    shards: Int = 2, io: Backend = .auto, listeners: [String] = [lineListener],
+    _ options: String...
+  ) throws {
     try? FileManager.default.removeItem(atPath: data + "/run/endpoints.json")
     let process = Process()
     process.executableURL = ServedStore.program
-    process.arguments = [
-      "serve", "--data", data, "--shards", "\(shards)", "--listen", "line+tcp://127.0.0.1:0",
-    ]
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
+    process.arguments =
+      ["serve", "--data", data, "--shards", "\(shards)", "--io", io.rawValue]
+      + listeners.flatMap { ["--listen", $0] } + options
+    process.standardOutput = try appending("daemon.out")
+    process.standardError = try appending("daemon.err")
     try process.run()
     daemon = process
-    try wait("the daemon listens") {
-      guard let bytes = FileManager.default.contents(atPath: data + "/run/endpoints.json"),
-        let list = try? JSONSerialization.jsonObject(with: bytes) as? [[String: Any]],
-        let url = list.first?["url"] as? String,
-        let found = Int(url.split(separator: ":").last ?? "")
-      else { return false }
-      port = found
+    try wait("the daemon listens: \(said)") {
+      guard let list = try? endpoints(), !list.isEmpty else {
+        return process.isRunning ? false : true
+      }
+      for endpoint in list {
+        if let port = UInt16(endpoint.url.split(separator: ":").last ?? "") {
+          ports[endpoint.name] = port
+        }
+      }
       return true
+    }
+    try #require(process.isRunning, "the daemon runs: \(said)")
+  }
+
+  private func appending(_ name: String) throws -> FileHandle {
+    let path = folder + "/" + name
+    if !FileManager.default.fileExists(atPath: path) {
+      try Data().write(to: URL(fileURLWithPath: path))
+    }
+    let handle = try #require(FileHandle(forWritingAtPath: path))
+    try handle.seekToEnd()
+    return handle
+  }
+
+  /// The entries of run/endpoints.json.
+  func endpoints() throws -> [(name: String, url: String, shard: Int)] {
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: data + "/run/endpoints.json"))
+    let list = try #require(try JSONSerialization.jsonObject(with: bytes) as? [[String: Any]])
+    return try list.map {
+      (
+        try #require($0["name"] as? String), try #require($0["url"] as? String),
+        try #require($0["shard"] as? Int)
+      )
     }
   }
 
-  /// Stops the daemon as Ctrl-C does.
-  func stop() {
-    guard let daemon else { return }
+  /// What the daemon and its roles wrote on standard error, and on standard output.
+  var said: String { text("daemon.err") }
+  var printed: String { text("daemon.out") }
+
+  private func text(_ name: String) -> String {
+    FileManager.default.contents(atPath: folder + "/" + name)
+      .map { String(decoding: $0, as: UTF8.self) } ?? ""
+  }
+
+  /// Stops the daemon as Ctrl-C does; its exit status.
+  @discardableResult
+  func stop() -> Int32 {
+    guard let daemon else { return -1 }
     daemon.interrupt()
     daemon.waitUntilExit()
     self.daemon = nil
+    return daemon.terminationStatus
   }
+
+  /// Kills the host as kill -9 does.
+  func kill() {
+    guard let daemon else { return }
+    ServedStore.signal(daemon.processIdentifier, 9)
+    daemon.waitUntilExit()
+    self.daemon = nil
+  }
+
+  static func signal(_ process: Int32, _ signal: Int32) { _ = Glibc.kill(process, signal) }
+
+  static func isAlive(_ process: Int32) -> Bool {
+    guard let stat = FileManager.default.contents(atPath: "/proc/\(process)/stat") else {
+      return false
+    }
+    // A killed process stays as a zombie until its parent has looked.
+    let fields = String(decoding: stat, as: UTF8.self).split(separator: ")").last ?? ""
+    return !fields.hasPrefix(" Z") && !fields.hasPrefix(" X")
+  }
+
+  /// The processes of the roles, by name, as the host tells them.
+  func roles() throws -> [String: Int32] {
+    let wire = try Wire(unix: data + "/run/control.sock")
+    try wire.send("status\n")
+    var roles: [String: Int32] = [:]
+    for line in try wire.readToEnd().split(separator: "\n") {
+      guard let mark = line.range(of: " pid=") else { continue }
+      let digits = line[mark.upperBound...].prefix { $0.isNumber }
+      roles[String(line[..<mark.lowerBound])] = Int32(digits)
+    }
+    return roles
+  }
+
+  /// The counters of one shard's listener, from `status`.
+  func listener(_ name: String, shard: Int = 0) throws -> [String: Any] {
+    let json = try run("status", "--format", "json")
+    let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+    let shards = try #require((object as? [String: Any])?["shards"] as? [[String: Any]])
+    let rows = try #require(shards[shard]["listeners"] as? [[String: Any]])
+    return try #require(rows.first { $0["name"] as? String == name })
+  }
+
+  // MARK: - Commands
 
   /// Runs a command of the program on the store.
   func run(_ arguments: String...) throws -> ProgramResult {
@@ -130,11 +230,11 @@ final class ServedStore {
     try #require(answer.lines.count == 2 && answer.lines[1].hasPrefix("OK "), "\(answer.output)")
   }
 
-  /// Waits for a condition, ten seconds at most.
-  func wait(_ what: String, _ condition: () throws -> Bool) throws {
-    let deadline = Date(timeIntervalSinceNow: 10)
+  /// Waits for a condition, twenty seconds at most: tests share the machine with others.
+  func wait(_ what: @autoclosure () -> String, _ condition: () throws -> Bool) throws {
+    let deadline = Date(timeIntervalSinceNow: 20)
     while try !condition() {
-      try #require(Date() < deadline, "\(what)")
+      try #require(Date() < deadline, "\(what())")
       Thread.sleep(forTimeInterval: 0.01)
     }
   }

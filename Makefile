@@ -1,0 +1,64 @@
+# make run     install what is missing, build, and serve ./penstock-data on loopback
+# make test    install what is missing, build, and run every test
+# make lint    check the style of every source file
+# make bench   measure this machine
+# make build   the release program: .build-release/release/penstock
+# make deps    only install what is missing; does nothing when all is there
+#
+# ARGS is handed on: make run ARGS='--shards 1 --listen syslog+udp://127.0.0.1:5140'
+
+SWIFT ?= swift
+ARGS ?=
+SCRATCH := .build-release
+PROGRAM := $(SCRATCH)/release/penstock
+
+# Beyond the Swift toolchain: two libraries, the C++ library Swift links with, git to fetch
+# dependencies; for the tests logger (bsdutils) and a file system to fill up (e2fsprogs, mount).
+PACKAGES := liburing-dev liblz4-dev g++ git ca-certificates bsdutils e2fsprogs mount
+
+.PHONY: build run test lint bench deps
+
+build: deps
+	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
+
+run: build
+	@exec $(PROGRAM) serve $(ARGS)
+
+test: deps
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build $(ARGS)
+
+lint:
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests $(wildcard Benchmarks)
+
+bench: build
+	$(PROGRAM) bench ingest $(ARGS)
+
+# dpkg-query tells what is there without root and without the network.
+deps:
+	@set -eu; \
+	if command -v dpkg-query > /dev/null; then \
+	  missing=; \
+	  for package in $(PACKAGES); do \
+	    case "$$(dpkg-query -W -f '$${Status}' $$package 2> /dev/null || true)" in \
+	      'install ok installed') ;; \
+	      *) missing="$$missing $$package" ;; \
+	    esac; \
+	  done; \
+	  if [ -n "$$missing" ]; then \
+	    echo "installing:$$missing"; \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -q; \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive \
+	      apt-get install -y -q --no-install-recommends $$missing; \
+	  fi; \
+	elif [ ! -e /usr/include/liburing.h ] || [ ! -e /usr/include/lz4.h ]; then \
+	  echo 'penstock needs the headers of liburing and lz4: install them with your package' \
+	    'manager (names like liburing-devel and lz4-devel), then run make again' >&2; \
+	  exit 1; \
+	fi; \
+	if ! command -v $(SWIFT) > /dev/null; then \
+	  echo 'penstock needs Swift 6.3 or newer: see https://www.swift.org/install/linux/,' \
+	    'then run make again' >&2; \
+	  exit 1; \
+	fi

@@ -1,2 +1,0 @@
-internal import PenstockCore
-package enum Placeholder {}

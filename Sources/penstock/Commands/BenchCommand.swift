@@ -1,0 +1,114 @@
+// `penstock bench`: what this machine makes of Penstock, and of the C prototype beside it.
+
+import ArgumentParser
+internal import CShims
+internal import PenstockBench
+internal import PenstockCore
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure speed on this machine.", subcommands: [BenchIngest.self])
+}
+
+struct BenchIngest: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ingest",
+    abstract: "Measure taking events in: durable throughput, receipts, CPU, memory, loss.",
+    discussion: """
+      Starts a real 'penstock serve' of one shard for every run, loads it from another process and \
+      removes its store. Writes up to 12 GB a run beside --data.
+      """)
+
+  @Flag(help: "Three cases, one round of one second.")
+  var quick = false
+
+  @Option(help: "Write every figure of every round to this file.")
+  var json: String?
+
+  @Option(help: "Seconds measured for each case, 0.2 to 60.")
+  var seconds: Double?
+
+  @Option(help: "Rounds, 1 to 100.")
+  var rounds: Int?
+
+  @Option(help: "Folder on the file system to measure.")
+  var data = "."
+
+  @Option(help: "Folder of the C prototype's sources; default: ../shared/ceiling when it is there.")
+  var ceiling: String?
+
+  @Option(name: .customLong("case"), help: "Only cases whose name contains this.")
+  var only: String?
+
+  @Option(help: "I/O backend of the store: auto, ring or poll.")
+  var io = "auto"
+
+  func run() throws {
+    var options = try checked()
+    Interruption.watch()
+    defer { ScratchFolder.remove(options.folder) }
+    do {
+      try LinuxFileSystem().makeDirectory(options.folder)
+      if let ceiling, CeilingPrototype.locate(given: ceiling) == nil {
+        throw BenchFailure("\(ceiling) holds no e2e.c")
+      }
+      let machine = Machine.look(folder: options.folder)
+      print(IngestReport.conditions(machine, options))
+      flushOutput()
+      options.folder = Machine.realPath(options.folder) ?? options.folder
+      var suite = try IngestSuite(options)
+      for round in 1...options.rounds {
+        try suite.runRound { name in progress("round \(round)/\(options.rounds): \(name)") }
+      }
+      progress(nil)
+      let report = IngestReport(suite, machine, options)
+      print("backend      \(suite.backend)\n")
+      print(report.table)
+      print(report.barText)
+      if let json { try write(report.json, to: json) }
+    } catch {
+      progress(nil)
+      throw CommandFailure("\(error)")
+    }
+  }
+
+  private func checked() throws -> IngestOptions {
+    let length = seconds ?? (quick ? 1 : 2)
+    guard (0.2...60).contains(length) else { throw ValidationError("--seconds takes 0.2 to 60") }
+    let count = rounds ?? (quick ? 1 : 3)
+    guard (1...100).contains(count) else { throw ValidationError("--rounds takes 1 to 100") }
+    guard BackendChoice(rawValue: io) != nil else {
+      throw ValidationError("--io takes auto, ring or poll, not '\(io)'")
+    }
+    guard let program = Machine.realPath("/proc/self/exe") else {
+      throw CommandFailure("cannot find this program again: /proc is not mounted")
+    }
+    var options = IngestOptions(
+      program: program, folder: data + "/penstock-bench-\(System.processIdentifier)")
+    options.isQuick = quick
+    options.measuredMilliseconds = Int(length * 1000)
+    options.rounds = count
+    options.ceiling = ceiling
+    options.only = only
+    options.serveArguments = ["--io", io]
+    return options
+  }
+
+  /// One line that changes, on a terminal.
+  private func progress(_ text: String?) {
+    guard penstock_is_terminal(2) else { return }
+    let line = Array("\r\u{1B}[K\(text ?? "")".utf8)
+    _ = unsafe line.withUnsafeBytes { unsafe penstock_write(2, $0.baseAddress, $0.count) }
+  }
+
+  private func write(_ text: String, to path: String) throws(FileError) {
+    let files = LinuxFileSystem()
+    let file = try files.open(path, .createIfMissing)
+    defer { files.close(file) }
+    let bytes = Array(text.utf8)
+    var memory = AlignedBuffer(byteCount: bytes.count)
+    memory.copy(bytes.rawSpan, to: 0)
+    try files.truncate(file, byteCount: 0)
+    try files.write(file, from: memory, 0..<bytes.count, at: 0)
+  }
+}

@@ -1,0 +1,55 @@
+// A role as the host keeps it: what it is, its process, and what became of earlier ones.
+
+internal import PenstockCore
+
+/// A role and what became of it.
+struct ManagedRole {
+  enum Kind: Equatable {
+    case shard(Int)
+    /// Recovers and seals a log that no shard serves, then ends for good.
+    case retired(LogNumber)
+    case preparer, archiver
+  }
+
+  let kind: Kind
+  var process: RoleProcess?
+  /// When the process, or the last one, was started, in monotonic nanoseconds.
+  var startedAt: Int64 = 0
+  /// When it is to be started again, in monotonic nanoseconds.
+  var startAt: Int64?
+  var policy = RestartPolicy()
+  var restartCount = 0
+  /// It has ended and is not started again.
+  var isLeftDown = false
+
+  init(_ kind: Kind) { self.kind = kind }
+
+  var name: String {
+    switch kind {
+    case .shard(let index): "shard \(index)"
+    case .retired(let log): "shard of retired log \(log.value)"
+    case .preparer: "preparer"
+    case .archiver: "archiver"
+    }
+  }
+
+  /// Whether it writes a log: these stop before the others.
+  var isShard: Bool {
+    switch kind {
+    case .shard, .retired: true
+    case .preparer, .archiver: false
+    }
+  }
+
+  /// One line of the answer to `status`.
+  var line: String {
+    let state =
+      process.map { "pid=\($0.processIdentifier)" } ?? (isLeftDown ? "down" : "starting")
+    return "\(name) \(state) restarts=\(restartCount)"
+  }
+
+  /// How a process ended, in words.
+  static func how(_ ended: Int32) -> String {
+    ended >= 128 ? "was killed by signal \(ended - 128)" : "ended with status \(ended)"
+  }
+}

@@ -1,0 +1,36 @@
+// Logs that no shard serves: the store was served by more shards once.
+//
+// What is settled in them is archived like everything else. What is not, because their last segment
+// was never followed by another, would stay live for ever: readers find it, but no archive holds
+// it. So the host lets a shard without listeners recover and seal each such log once, and that is
+// the last segment with events in it.
+
+internal import PenstockArchive
+internal import PenstockCore
+
+enum RetiredLogs {
+  /// The logs from `shardCount` on that hold events no archiver will ever take.
+  static func waiting<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, shardCount: Int
+  ) -> [LogNumber] {
+    guard let logs = try? LogView.logs(in: files, layout) else { return [] }
+    return logs.filter { log in
+      log.value >= shardCount && log.value < HostOptions.shardCountMax
+        && holdsUnsettledEvents(files, layout, store, log)
+    }
+  }
+
+  private static func holdsUnsettledEvents<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber
+  ) -> Bool {
+    // What cannot be read now is for recovery to look at.
+    guard let manifest = try? Manifest.read(files, layout),
+      let view = try? LogView.read(
+        files, layout, log: log, after: manifest.archivedThrough(log),
+        frontier: DurableFrontier.read(layout, store, log).sequence, store: store)
+    else { return true }
+    return view.segments.contains { segment in
+      !segment.isSettled && segment.batches.contains { $0.line.eventCount > 0 }
+    }
+  }
+}

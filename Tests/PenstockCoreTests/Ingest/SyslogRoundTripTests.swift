@@ -1,0 +1,62 @@
+import Foundation
+import PenstockCore
+import Testing
+
+/// Whatever came in comes out: `raw(append(x)) == x`.
+@Suite struct SyslogRoundTripTests {
+  @Test func `every truncation of a message comes back as it was`() throws {
+    for text in [
+      #"<165>1 2026-03-04T05:06:07.003+05:45 h a 1 ID [d@1 a="1" b="\]\\\""][origin ip="1" ip="2"] m"#,
+      "<86>Oct  5 22:14:15 web-1 sshd[4711]: Accepted key", "<34>2026-10-05T22:14:15.25Z h su[1]: m",
+    ] {
+      let whole = Array(text.utf8)
+      for count in 0...whole.count {
+        let part = Array(whole[..<count])
+        #expect(try SyslogHarness.parse(part).raw == part, "\(count) bytes of \(text)")
+      }
+    }
+  }
+
+  @Test func `random bytes and random edits come back as they were`() throws {
+    let seed = UInt64.random(in: 1...UInt64.max)
+    print("seed \(seed)")
+    var random = TestRandom(seed: seed)
+    let samples = [
+      #"<165>1 2026-03-04T05:06:07.003Z host app 1 ID [d@1 a="1" b="\]\\\""][o ip="1"] message"#,
+      "<86>Oct  5 22:14:15 web-1 sshd[4711]: Accepted key", "<13>1 - - - - - - ",
+      "<34>2026-10-05T22:14:15.25+01:00 h su[1]: m", "<13>Mar  4 05:06:07 2026: %ASA-1: x",
+    ].map { Array($0.utf8) }
+    let alphabet = Array("<>[]\"=\\ .:-_+Z0159abT\n\0\t\u{FEFF}é".utf8)
+    for _ in 0..<20_000 {
+      var message = samples[Int(random.next() % UInt64(samples.count))]
+      for _ in 0..<(random.next() % 5) {
+        guard !message.isEmpty else { break }
+        let place = Int(random.next() % UInt64(message.count))
+        let byte = alphabet[Int(random.next() % UInt64(alphabet.count))]
+        switch random.next() % 3 {
+        case 0: message[place] = byte
+        case 1: message.insert(byte, at: place)
+        default: message.remove(at: place)
+        }
+      }
+      let parsed = try SyslogHarness.parse(message, capacity: 16 << 10)
+      #expect(parsed.raw == message, "seed \(seed): \(String(decoding: message, as: UTF8.self))")
+    }
+  }
+
+  @Test(.enabled(if: SharedFiles.root != nil, "the folder shared is not beside the package"))
+  func `every captured syslog datagram comes back as it was`() throws {
+    let manifest = try #require(try SharedFiles.json("captures/manifest.json"))
+    let captures = try #require(manifest["captures"] as? [[String: Any]])
+    var count = 0
+    for capture in captures where capture["transport"] as? String == "udp" {
+      for file in capture["files"] as? [String] ?? [] {
+        for datagram in SharedFiles.datagrams("captures/" + file) {
+          #expect(try SyslogHarness.parse(datagram).raw == datagram, "\(file)")
+          count += 1
+        }
+      }
+    }
+    #expect(count > 50)
+  }
+}
