@@ -257,10 +257,10 @@ int penstock_set_nonblocking(int descriptor, bool nonblocking) {
   return fcntl(descriptor, F_SETFL, flags) < 0 ? -errno : 0;
 }
 
-<<<<<<< HEAD
 int penstock_socket_pair(int *ends) {
   return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
-=======
+}
+
 int penstock_await(int descriptor, bool wants_write, int timeout_ms) {
   struct pollfd p = {descriptor, (short)(POLLIN | (wants_write ? POLLOUT : 0)), 0};
   int n = poll(&p, 1, timeout_ms);
@@ -268,5 +268,4 @@ int penstock_await(int descriptor, bool wants_write, int timeout_ms) {
   // An error or a hang-up is for the next read to tell.
   int ready = p.revents & (POLLIN | POLLERR | POLLHUP) ? PENSTOCK_READABLE : 0;
   return ready | (p.revents & POLLOUT ? PENSTOCK_WRITABLE : 0);
->>>>>>> c813b0ce97ee476c9205eed6ab4406ca03aed5d8
 }

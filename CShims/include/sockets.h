@@ -38,13 +38,11 @@ int penstock_spread_datagrams(int descriptor, unsigned socket_count);
 int penstock_segment_sends(int descriptor, int segment);
 
 int penstock_set_nonblocking(int descriptor, bool nonblocking);
-<<<<<<< HEAD
+
 // Two connected stream sockets.
 int penstock_socket_pair(int *ends);
-=======
 
 // Waits up to `timeout_ms` (negative: for ever) until the descriptor can be read, and with
 // `wants_write` until it can be written: PENSTOCK_READABLE and PENSTOCK_WRITABLE, or 0.
 enum { PENSTOCK_READABLE = 1, PENSTOCK_WRITABLE = 2 };
 int penstock_await(int descriptor, bool wants_write, int timeout_ms);
->>>>>>> c813b0ce97ee476c9205eed6ab4406ca03aed5d8
