@@ -6,7 +6,7 @@
 package import PenstockCore
 
 /// Where an event stands in a time-ordered read.
-package struct EventKey: Hashable, Comparable, Sendable {
+package struct EventKey: Hashable, Comparable, Sendable, BitwiseCopyable {
   package var time: Timestamp
   package var log: LogNumber
   package var sequence: SequenceNumber

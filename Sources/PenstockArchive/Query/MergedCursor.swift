@@ -10,10 +10,11 @@ internal import PenstockCore
 
 /// The merge of event sources, in one direction.
 package struct MergedCursor: ~Copyable {
-  private struct Head {
+  /// A source's next event, by its key. Small and without references: the heap moves these about,
+  /// while events and sources stay where they are.
+  private struct Head: BitwiseCopyable {
     var key: EventKey
-    var event: StoredEvent
-    var source: any EventSource
+    var slot: Int
   }
 
   private let direction: ReadDirection
@@ -21,6 +22,9 @@ package struct MergedCursor: ~Copyable {
   private var waiting: [any EventSource]
   /// A heap: no head precedes its parent.
   private var heads: [Head] = []
+  /// By slot: the open sources, and the next event of each.
+  private var sources: [any EventSource] = []
+  private var events: [StoredEvent] = []
   /// Whether the first head's event was given out and has to be replaced.
   private var isFirstSpent = false
 
@@ -41,7 +45,7 @@ package struct MergedCursor: ~Copyable {
       waiting.removeLast()
     }
     guard !heads.isEmpty else { return false }
-    swap(&event, &heads[0].event)
+    swap(&event, &events[heads[0].slot])
     isFirstSpent = true
     return true
   }
@@ -54,18 +58,29 @@ package struct MergedCursor: ~Copyable {
   private mutating func open(_ source: any EventSource) throws(ReadError) {
     var event = StoredEvent()
     guard try source.next(&event) else { return }
-    heads.append(Head(key: event.key, event: event, source: source))
+    heads.append(Head(key: event.key, slot: sources.count))
+    sources.append(source)
+    events.append(event)
     siftUp(heads.count - 1)
   }
 
   private mutating func refillFirst() throws(ReadError) {
-    let last = heads[0].key
-    if try heads[0].source.next(&heads[0].event) {
-      heads[0].key = heads[0].event.key
-      assert(last.precedes(heads[0].key, direction), "a source gives events in order")
+    let slot = heads[0].slot
+    if try sources[slot].next(&events[slot]) {
+      let key = events[slot].key
+      assert(heads[0].key.precedes(key, direction), "a source gives events in order")
+      heads[0].key = key
     } else {
       heads.swapAt(0, heads.count - 1)
       heads.removeLast()
+      let last = sources.count - 1
+      if slot != last, let moved = heads.firstIndex(where: { $0.slot == last }) {
+        heads[moved].slot = slot
+      }
+      sources.swapAt(slot, last)
+      events.swapAt(slot, last)
+      sources.removeLast()
+      events.removeLast()
     }
     isFirstSpent = false
     siftDown()
@@ -82,15 +97,18 @@ package struct MergedCursor: ~Copyable {
   }
 
   private mutating func siftDown() {
+    guard let moving = heads.first else { return }
     var parent = 0
     while true {
-      var least = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heads.count {
-        if heads[child].key.precedes(heads[least].key, direction) { least = child }
+      var child = 2 * parent + 1
+      guard child < heads.count else { break }
+      if child + 1 < heads.count, heads[child + 1].key.precedes(heads[child].key, direction) {
+        child += 1
       }
-      guard least != parent else { return }
-      heads.swapAt(parent, least)
-      parent = least
+      guard heads[child].key.precedes(moving.key, direction) else { break }
+      heads[parent] = heads[child]
+      parent = child
     }
+    heads[parent] = moving
   }
 }

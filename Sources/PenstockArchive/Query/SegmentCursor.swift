@@ -47,7 +47,7 @@ package final class SegmentReading<Files: FileSystem> {
 
   package init(
     _ files: Files, _ selection: Selection, _ direction: ReadDirection, limit: Int? = nil,
-    resume: EventKey? = nil, indexEntryCountMax: Int = 1 << 20, _ damage: DamageLog
+    resume: EventKey? = nil, indexEntryCountMax: Int = 1 << 19, _ damage: DamageLog
   ) {
     self.files = files
     self.selection = selection

@@ -15,9 +15,9 @@ package final class StoreReader<Files: FileSystem> {
   package let files: Files
   package let layout: StoreLayout
   package let store: StoreIdentifier
-  /// Index entries one read may hold for live segments. An entry is 40 bytes: a million of them
-  /// are 40 MB.
-  package var indexEntryCountMax = 1 << 20
+  /// Index entries one read may hold for live segments. An entry is 40 bytes: half a million of
+  /// them are 20 MB.
+  package var indexEntryCountMax = 1 << 19
 
   /// Opens the store in `layout`.
   package init(_ files: Files, _ layout: StoreLayout) throws(ReadError) {

@@ -40,13 +40,13 @@ struct ReadEnding {
   /// `incomplete` when bytes were left out.
   func tell() throws {
     if report.provisionalCount > 0 {
-      let events = Readable.counted(report.provisionalCount, "event")
+      let count = Readable.count(report.provisionalCount)
       Console.say(
         report.leavesProvisionalOut
-          ? "penstock: \(events) not yet proved durable left out; start the daemon, which decides "
-            + "about them, and run this again"
-          : "penstock: \(events) of these are provisional: not yet proved durable, and no daemon "
-            + "is running that could say")
+          ? "penstock: left out \(count) provisional event(s), not yet proved durable: start the "
+            + "daemon, which decides about them, and run this again"
+          : "penstock: \(count) of these events are provisional: they are not yet proved durable, "
+            + "which only a daemon can do")
     }
     for note in report.damage { Console.say("penstock: damaged: \(note)") }
     if report.damageCount > report.damage.count {

@@ -31,9 +31,13 @@ struct TailCommand: ParsableCommand {
   @Option(help: "How events are written: text, ndjson or raw (what the sender sent).")
   var format = EventFormat.text
 
-  /// Time between two looks at the frontier, in nanoseconds: an event shows within 5 ms of its
-  /// barrier, and an idle follower costs well under one percent of a core.
-  private static let pollNanoseconds: Int64 = 2_000_000
+  /// Time between two looks at the frontier, in nanoseconds: short while events come, longer when
+  /// none came for a while. An event shows within 5 ms of its barrier, and an idle follower costs
+  /// half a percent of a core.
+  private static let busyNanoseconds: Int64 = 1_000_000
+  private static let idleNanoseconds: Int64 = 4_000_000
+  /// Looks without an event after which a follower is idle.
+  private static let pollsUntilIdle = 200
   /// Looks between two checks whether the reader of the pipe has left.
   private static let pollsPerPipeCheck = 50
 
@@ -50,13 +54,18 @@ struct TailCommand: ParsableCommand {
     query.selection.since = nil
     let follower = Follower(reader, query.selection, from: positions)
     var pollCount = 0
+    var quietCount = 0
     while true {
       let before = printer.count
       try follower.poll { (event) throws(OutputError) in try printer.print(event) }
-      if printer.count > before { try printer.flush() }
+      quietCount = printer.count > before ? 0 : quietCount + 1
+      if quietCount == 0 { try printer.flush() }
+      for note in follower.takeDamage() { Console.say("penstock: damaged: \(note)") }
       pollCount += 1
       if pollCount % TailCommand.pollsPerPipeCheck == 0, printer.isClosed { return }
-      System.sleep(nanoseconds: TailCommand.pollNanoseconds)
+      System.sleep(
+        nanoseconds: quietCount < TailCommand.pollsUntilIdle
+          ? TailCommand.busyNanoseconds : TailCommand.idleNanoseconds)
     }
   }
 

@@ -132,4 +132,31 @@ import Testing
     #expect(result.events.count < expected.count)
     #expect(try store.reader().verify { _ in }.problems.count >= 1)
   }
+
+  @Test(arguments: [false, true])
+  func `a verb that fails ends the read or is told, and never just shortens it`(isLasting: Bool)
+    throws
+  {
+    var random = TestRandom(seed: 3)
+    let (store, expected) = try TestStore.random(&random, batchCountMax: 12)
+    try store.archive()
+    var failing = 1
+    while true {
+      let files = FailingFiles(at: failing, isLasting: isLasting)
+      do {
+        let reader = try StoreReader(files, store.layout)
+        reader.indexEntryCountMax = 0
+        var cursor = try reader.read(Query())
+        var events: [TestEvent] = []
+        var event = StoredEvent()
+        while try cursor.next(&event) { events.append(TestEvent(event)) }
+        #expect(events == expected || cursor.report.damageCount > 0, "verb \(failing)")
+      } catch {
+        #expect(!error.description.isEmpty)
+      }
+      if !files.hasFailed { break }
+      failing += 1
+    }
+    #expect(failing > 10)
+  }
 }
