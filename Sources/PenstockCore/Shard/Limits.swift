@@ -48,8 +48,6 @@ package struct Limits: Sendable {
   package static let listenerCountMax = 32
   /// Longest linger before a partly filled batch is written, in nanoseconds.
   package var lingerNanosecondsMax: Int64 = 200_000
-  /// Barriers a second below which a batch is written at once.
-  package var lingerBarrierRate = 5_000
   /// Numbers set aside for each segment when recovery goes on in a new one, so that nothing that
   /// was ever submitted is numbered twice: more events, and more batches, than the largest segment
   /// can hold, at 32 bytes an event and a page a batch.
