@@ -70,8 +70,9 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     self.init(files, layout, store, manifest)
   }
 
-  private init(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ manifest: Manifest)
-  {
+  private init(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ manifest: Manifest
+  ) {
     self.files = files
     self.layout = layout
     self.store = store
@@ -96,7 +97,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   }
 
   private static func isBucket(_ name: String) -> Bool {
-    name == ArchiveRun.mixedFolder || name.utf8.count == 10 && name.utf8.dropFirst(4).first == Byte.dash
+    name == ArchiveRun.mixedFolder
+      || name.utf8.count == 10 && name.utf8.dropFirst(4).first == Byte.dash
   }
 
   /// Archives about one run's worth of settled segments.

@@ -118,7 +118,8 @@ package enum ColumnEncoding {
   }
 
   /// Compresses into `memory` at `offset`; the size, or nil when it does not fit.
-  static func compress(_ source: RawSpan, into memory: inout AlignedBuffer, at offset: Int) -> Int? {
+  static func compress(_ source: RawSpan, into memory: inout AlignedBuffer, at offset: Int) -> Int?
+  {
     guard source.byteCount > 0 else { return nil }
     let room = memory.byteCount - offset
     let target = unsafe memory.address(offset..<memory.byteCount)

@@ -247,7 +247,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     let entries = block.count
     for _ in 0..<(columnCount * 3) { block.append(UInt32(0)) }
     var index = 0
-    func put(_ kind: TableFormat.Column, _ column: inout ColumnBuffer, _ block: inout ColumnBuffer) {
+    func put(_ kind: TableFormat.Column, _ column: inout ColumnBuffer, _ block: inout ColumnBuffer)
+    {
       let (encoding, byteCount) = block.append(encoded: column)
       let entry = entries + index * TableFormat.entryByteCount
       block.replace(UInt32(kind.rawValue) | UInt32(encoding) << 16, at: entry)

@@ -239,7 +239,8 @@ package struct BackendError: Error, Equatable, Sendable, CustomStringConvertible
     let remedy: String
     switch code {
     case EPERM:
-      remedy = "allow io_uring_setup in the container's seccomp profile, or set "
+      remedy =
+        "allow io_uring_setup in the container's seccomp profile, or set "
         + "kernel.io_uring_disabled=0"
     case ENOSYS: remedy = "the kernel lacks io_uring, or a seccomp profile hides it"
     case ENOMEM: remedy = "raise the limit of locked memory (LimitMEMLOCK)"

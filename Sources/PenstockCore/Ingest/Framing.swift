@@ -98,7 +98,8 @@ extension StreamFraming {
     }
     let start = index &+ 1
     guard count <= end &- start else { return .counted(start: start, count: count) }
-    return .frame(StreamFraming.withoutFinalLineFeed(span, start, start &+ count), next: start &+ count)
+    return .frame(
+      StreamFraming.withoutFinalLineFeed(span, start, start &+ count), next: start &+ count)
   }
 
   /// Several senders count a final LF into the frame; it is framing, not text.

@@ -10,7 +10,9 @@
 /// A compiled template. Fixed size: reading it counts no references.
 package struct StreamTemplate: BitwiseCopyable, Sendable {
   /// A piece of a name.
-  package enum Piece: UInt8, BitwiseCopyable, Sendable { case end, literal, host, app, facility, severity }
+  package enum Piece: UInt8, BitwiseCopyable, Sendable {
+    case end, literal, host, app, facility, severity
+  }
 
   package static let `default` = "syslog/{host}"
   /// Pieces and literal bytes a template may have: names are short, and copied for every event.

@@ -95,7 +95,8 @@ enum Syslog5424 {
     let stop = message.nearIndex(of: Byte.space, from: start, to: message.byteCount)
     guard stop < message.byteCount, stop > start else { throw .header }
     offset = stop
-    range = stop &- start == 1 && message.byte(at: start) == Byte.dash ? start..<start : start..<stop
+    range =
+      stop &- start == 1 && message.byte(at: start) == Byte.dash ? start..<start : start..<stop
   }
 
   @inline(__always)

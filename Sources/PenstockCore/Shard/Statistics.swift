@@ -93,7 +93,9 @@ package struct Statistics: ~Copyable {
 
   @inline(__always)
   package subscript(listener: Int, counter: ListenerCounter) -> UInt64 {
-    get { page[Statistics.listenerStart &+ listener &* Statistics.listenerStride &+ counter.rawValue] }
+    get {
+      page[Statistics.listenerStart &+ listener &* Statistics.listenerStride &+ counter.rawValue]
+    }
     set {
       page[Statistics.listenerStart &+ listener &* Statistics.listenerStride &+ counter.rawValue] =
         newValue

@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct FramingTests {
   /// The messages `text` is cut into, and what is left.
-  private func frames(_ text: String) -> (messages: [String], framing: StreamFraming, rest: String) {
+  private func frames(_ text: String) -> (messages: [String], framing: StreamFraming, rest: String)
+  {
     let bytes = Array(text.utf8)
     var framing = StreamFraming.undecided
     var offset = 0

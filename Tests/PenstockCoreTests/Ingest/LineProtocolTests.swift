@@ -51,7 +51,8 @@ import Testing
     ("- a T k=\\x\tx\n", .badEscape, 1), ("- a T k=v\n", .noPayload, 1), ("\n", .badTime, 1),
     ("- a T\tx\0y\n", .badPayload, 1), ("- /orders T\tx\n", .journal, 1),
     ("- _penstock/x T\tx\n", .reserved, 1), ("- a T _header=x\tx\n", .reserved, 1),
-    ("- a T _id=xyz\tx\n", .reserved, 1), ("- a T\tx\n- /b T\tx\n", .journal, 2), ("", .noEvents, 0),
+    ("- a T _id=xyz\tx\n", .reserved, 1), ("- a T\tx\n- /b T\tx\n", .journal, 2),
+    ("", .noEvents, 0),
   ]) func `a wrong line refuses all of them and is named`(
     _ text: String, _ refusal: Refusal, _ line: Int
   ) {

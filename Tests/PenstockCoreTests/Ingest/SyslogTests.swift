@@ -22,7 +22,8 @@ import Testing
     #expect(message.payload == Array("Accepted key".utf8))
   }
 
-  @Test(arguments: 0..<192) func `every priority has its names and comes back`(_ value: Int) throws {
+  @Test(arguments: 0..<192) func `every priority has its names and comes back`(_ value: Int) throws
+  {
     let facilities =
       "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock "
       + "local0 local1 local2 local3 local4 local5 local6 local7"
@@ -83,9 +84,13 @@ import Testing
   }
 
   @Test(arguments: [
-    ("Dec 31 23:59:59", 1_798_761_600, "2026-12-31"), ("Jan  1 00:00:01", 1_798_761_500, "2027-01-01"),
-    ("Dec 31 23:59:59", 1_798_765_200, "2026-12-31"), ("Feb 29 12:00:00", 1_795_233_600, "2028-02-29"),
-  ]) func `a year that is not given is the nearest`(_ text: String, _ now: Int, _ day: String) throws {
+    ("Dec 31 23:59:59", 1_798_761_600, "2026-12-31"),
+    ("Jan  1 00:00:01", 1_798_761_500, "2027-01-01"),
+    ("Dec 31 23:59:59", 1_798_765_200, "2026-12-31"),
+    ("Feb 29 12:00:00", 1_795_233_600, "2028-02-29"),
+  ]) func `a year that is not given is the nearest`(_ text: String, _ now: Int, _ day: String)
+    throws
+  {
     let message = try SyslogHarness.parse(
       Array("<34>\(text) h su: m".utf8),
       receivedAt: Timestamp(seconds: Int64(now), nanoseconds: 0))
@@ -102,8 +107,9 @@ import Testing
   }
 
   @Test func `no sender chooses its way into journals or the server's streams`() throws {
-    #expect(try SyslogHarness.parse(Array("<13>1 - /orders a - - - m".utf8), template: "{host}")
-      .stream == "syslog//orders")
+    #expect(
+      try SyslogHarness.parse(Array("<13>1 - /orders a - - - m".utf8), template: "{host}")
+        .stream == "syslog//orders")
     #expect(
       try SyslogHarness.parse(Array("<13>1 - _penstock/ledger a - - - m".utf8), template: "{host}")
         .stream == "syslog/_penstock/ledger")

@@ -26,7 +26,8 @@ import Testing
     #expect(Wire.write(client, "HELLO penstock/1\n" + put("- a T k=v\tone\n- a T\ttwo\n")))
     let said = answers(client, 2)
     #expect(said.first == "OK penstock/1 shard=0 shards=1")
-    let first = try #require(said.last.flatMap { UInt64($0.split(separator: "=")[2].split(separator: " ")[0]) })
+    let first = try #require(
+      said.last.flatMap { UInt64($0.split(separator: "=")[2].split(separator: " ")[0]) })
     #expect(said.last == "OK shard=0 first=\(first) count=2")
     let lines = try shard.lines()
     #expect(lines.map(\.sequence) == [first, first + 1])
@@ -64,7 +65,8 @@ import Testing
     let shard = try TestShard(backend)
     let client = shard.connect(.line)
     let large = String(repeating: "y", count: 9000)
-    let text = put("- s T\tfirst\n- s T\tsecond\n") + put("- s T\t\(large)\n") + put("- s T\tlast\n")
+    let text =
+      put("- s T\tfirst\n- s T\tsecond\n") + put("- s T\t\(large)\n") + put("- s T\tlast\n")
     let bytes = Array(text.utf8)
     var offset = 0
     var size = 1
@@ -239,7 +241,8 @@ import Testing
   }
 
   @Test(arguments: Backend.available)
-  func `without a segment nothing is acknowledged, with one everything is`(_ backend: Backend) throws
+  func `without a segment nothing is acknowledged, with one everything is`(_ backend: Backend)
+    throws
   {
     let shard = try TestShard(backend, segmentCount: 1)
     let client = shard.connect(.line)

@@ -56,7 +56,9 @@ struct SocketPair {
 /// Blocking bytes on a descriptor.
 enum Wire {
   static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
-    unsafe bytes.withUnsafeBytes { unsafe penstock_write(descriptor, $0.baseAddress, $0.count) == 0 }
+    unsafe bytes.withUnsafeBytes {
+      unsafe penstock_write(descriptor, $0.baseAddress, $0.count) == 0
+    }
   }
 
   static func write(_ descriptor: Int32, _ text: String) -> Bool {

@@ -208,7 +208,8 @@ import Testing
     for round in 0..<30 {
       var bytes: [UInt8] = []
       for _ in 0..<next(400) {
-        bytes += next(3) == 0 ? (0..<next(40)).map { _ in UInt8(next(256)) } : words[next(words.count)]
+        bytes +=
+          next(3) == 0 ? (0..<next(40)).map { _ in UInt8(next(256)) } : words[next(words.count)]
       }
       for listener in ["line-tcp", "syslog-tcp"] {
         let noisy = try wire(store, listener)

@@ -86,7 +86,9 @@ struct CaptureTests {
     let attributes = event["attributes"] as? [String: Any] ?? [:]
     let payload =
       (event["payload"] as? String).map { Array($0.utf8) }
-      ?? (event["payload_base64"] as? String).flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) }
+      ?? (event["payload_base64"] as? String).flatMap { Data(base64Encoded: $0) }.map {
+        [UInt8]($0)
+      }
       ?? []
     let isWhole = attributes["_malformed"] != nil
     let wanted = [expected["line"], expected["message"], expected["unparsed"]].compactMap { $0 }
@@ -110,7 +112,8 @@ struct CaptureTests {
     for (element, parameters) in expected["sd"] as? [String: [String: Any]] ?? [:] {
       for (name, value) in parameters {
         guard let value = value as? String else { continue }
-        #expect(attributes["\(element).\(name)"] as? String == value, "\(place): \(element).\(name)")
+        #expect(
+          attributes["\(element).\(name)"] as? String == value, "\(place): \(element).\(name)")
       }
     }
   }
