@@ -119,10 +119,9 @@ package struct LogWalk {
   }
 
   private mutating func meet(_ extent: BatchExtent, isEnded: Bool, _ index: Int) {
-    let isProved =
-      extent.line.number <= proof || frontier.map { extent.line.lastSequence <= $0 } ?? false
     let facts = LogFacts(
-      found: .batch, isEnded: isEnded, isInTail: isInTail, proved: isProved ? .all : .nothing)
+      found: .batch, isEnded: isEnded, isInTail: isInTail,
+      proved: isProved(extent) ? .all : .nothing)
     var extent = extent
     switch LogRule.verdict(facts) {
     case .passOver: return
@@ -141,14 +140,14 @@ package struct LogWalk {
 
   /// Decides about whatever stands between the last batch that counts and `next`.
   private mutating func settleBreak(before next: BatchExtent, _ isChained: Bool, _ index: Int) {
-    guard !isChained || !open.isEmpty else { return }
+    guard !isChained || !open.isEmpty || isOutOfSequence(next) else { return }
     let (found, missing) = breakFound(before: next, isChained, scans[index])
     guard let found else { return }
     let proved: LogFacts.Proved
     if let missing {
       proved = provedPart(of: missing, before: next)
     } else {
-      proved = next.line.number <= proof ? .all : .nothing
+      proved = isProved(next) ? .all : .nothing
     }
     apply(LogFacts(found: found, isInTail: isInTail, proved: proved), missing, before: next, index)
   }
@@ -160,15 +159,21 @@ package struct LogWalk {
     switch isChained ? .follows : BatchLink(from: last, to: next) {
     case .missing(let numbers): return (.gap, numbers)
     case .contradicts: return (.contradiction, nil)
+    case .follows where isOutOfSequence(next): return (.contradiction, nil)
     case .follows:
-      // Copies of provisional batches share one run of sequence numbers.
-      if next.line.number > proof, !reading.carried.isEmpty,
-        next.line.firstSequence != last.line.lastSequence.advanced(by: 1)
-      {
-        return (.contradiction, nil)
-      }
       return (open.isEmpty ? nil : .strayBytes, nil)
     }
+  }
+
+  /// Whether `next` would be copied behind a batch it does not follow on from in sequence numbers:
+  /// the copies share one run of them. No writer does that; it keeps numbers from being altered.
+  private func isOutOfSequence(_ next: BatchExtent) -> Bool {
+    guard !isProved(next), let last = reading.carried.last?.extent else { return false }
+    return next.line.firstSequence != last.line.lastSequence.advanced(by: 1)
+  }
+
+  private func isProved(_ extent: BatchExtent) -> Bool {
+    extent.line.number <= proof || frontier.map { extent.line.lastSequence <= $0 } ?? false
   }
 
   /// The same before the oldest batch there is. Behind archived segments only damaged bytes, or a

@@ -43,6 +43,11 @@ package enum SegmentItem: Equatable, Sendable {
 package struct FoundEnd: Equatable, Sendable {
   package var line: EndLine
   package var batchOffset: Int
+
+  package init(line: EndLine, batchOffset: Int) {
+    self.line = line
+    self.batchOffset = batchOffset
+  }
 }
 
 /// The contents of one segment.

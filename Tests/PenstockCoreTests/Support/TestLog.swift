@@ -151,17 +151,17 @@ struct TestLog {
     for segment in view.segments {
       for batch in segment.batches where batch.isProved || !onlyProved {
         try reader.load(batch, of: segment)
-        events += TestLog.events(reader.content, batch.line)
+        events += try TestLog.events(reader.content, batch.line)
       }
     }
     return events
   }
 
-  private static func events(_ content: RawSpan, _ line: BatchLine) -> [TestEvent] {
+  private static func events(_ content: RawSpan, _ line: BatchLine) throws -> [TestEvent] {
     var events: [TestEvent] = []
     var cursor = BatchContent(firstSequence: line.firstSequence)
     while let (sequence, range) = cursor.next(in: content) {
-      guard let event = try? EventLine(content, range) else { continue }
+      let event = try EventLine(content, range)
       events.append(
         TestEvent(
           sequence: sequence.value, payload: String(span: content.extracting(event.payload))))
