@@ -63,3 +63,4 @@ let package = Package(
       swiftSettings: house),
   ]
 )
+
