@@ -63,4 +63,3 @@ let package = Package(
       swiftSettings: house),
   ]
 )
-
