@@ -10,6 +10,8 @@ static const char *const programs[] = {"nginx", "sshd", "postgres", "kernel",
                                        "cron",  "app",  "haproxy",  "systemd"};
 static const char *const severities[] = {"emerg", "alert",  "crit", "err",
                                          "warning", "notice", "info", "debug"};
+// Messages that follow each other are of the same second, as they are under load.
+enum { MESSAGES_PER_SECOND = 64 };
 static const char filler[] =
     "GET /api/v1/items?id=8341 200 17ms upstream=10.0.3.7 bytes=5120 cache=miss trace=7f3a91c2 ";
 
@@ -33,8 +35,8 @@ static void syslog_message(char *out, uint64_t *random, unsigned index, bool has
   int n = snprintf(text, sizeof text,
                    "<%u>1 2026-11-21T03:%02u:%02u.%06uZ web%02u.prod.example.com %s %u - "
                    "[meta@32473 env=\"prod\"] ",
-                   128 + (unsigned)(r % 8), 48 + index / 60 % 10, index % 60,
-                   (unsigned)(r >> 8) % 1000000, (unsigned)(r >> 32) % 64,
+                   128 + (unsigned)(r % 8), 48 + index / MESSAGES_PER_SECOND / 60 % 10,
+                   index / MESSAGES_PER_SECOND % 60, (unsigned)(r >> 8) % 1000000, (unsigned)(r >> 32) % 64,
                    programs[(r >> 40) % 8], 1000 + (unsigned)(r >> 44) % 9000);
   memcpy(out, text, (size_t)n);
   pad(out, n, (unsigned)(r >> 52) % 64, has_line_feed);

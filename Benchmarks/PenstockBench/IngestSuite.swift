@@ -86,6 +86,8 @@ package struct IngestOptions: Sendable {
   package var only: String?
   /// Sources of the C prototype; nil looks for them.
   package var ceiling: String?
+  /// Whether the prototype runs at all.
+  package var hasCeiling = true
   package init(program: String, folder: String) {
     self.program = program
     self.folder = folder
@@ -123,7 +125,7 @@ package struct IngestSuite {
     }
     measured = Array(repeating: [], count: cases.count)
     ceiling = Array(repeating: [], count: cases.count)
-    guard let sources = CeilingPrototype.locate(given: options.ceiling) else {
+    guard options.hasCeiling, let sources = CeilingPrototype.locate(given: options.ceiling) else {
       skipped = "skipped: no C prototype"
       return
     }

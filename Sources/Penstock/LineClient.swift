@@ -229,14 +229,18 @@ public struct LineClient: ~Copyable {
 
   /// Takes the answers that have come, without waiting.
   public mutating func takeAnswers() throws(LineClientError) {
+    var hasTaken = false
     while true {
       let room = inboxCount..<inbox.byteCount
       let result = unsafe penstock_receive(connection.descriptor, inbox.address(room), room.count)
       if result == Int64(-System.again) { return }
       guard result > 0 else {
+        // An end behind the last answer loses nothing; whoever goes on learns of it.
+        if hasTaken, inFlight.count == 0, state != .hello { return }
         let reason = result == 0 ? "the server closed it" : System.message(for: Int32(-result))
         throw lost(reason)
       }
+      hasTaken = true
       inboxCount += Int(result)
       var start = 0
       while start < inboxCount {

@@ -84,6 +84,30 @@ extension RawSpan {
     return to
   }
 
+  /// Offset of the first of four bytes in `[from, to)`, or `to`; expected within a few words.
+  @inline(__always)
+  package func nearIndex(
+    ofAny first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8, from: Int, to: Int
+  ) -> Int {
+    precondition(from >= 0 && to <= byteCount)
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var offset = from
+    while offset < to {
+      let word = word(at: offset)
+      let differences = (
+        word ^ ones &* UInt64(first), word ^ ones &* UInt64(second), word ^ ones &* UInt64(third),
+        word ^ ones &* UInt64(fourth)
+      )
+      let zeros =
+        ((differences.0 &- ones) & ~differences.0 | (differences.1 &- ones) & ~differences.1
+          | (differences.2 &- ones) & ~differences.2 | (differences.3 &- ones) & ~differences.3)
+        & 0x8080_8080_8080_8080
+      if zeros != 0 { return min(offset &+ zeros.trailingZeroBitCount >> 3, to) }
+      offset &+= 8
+    }
+    return to
+  }
+
   /// Whether the bytes at `offset` are those of `text`.
   @inline(__always)
   package func hasBytes(_ text: StaticString, at offset: Int) -> Bool {

@@ -81,11 +81,12 @@ package struct EventLine: Equatable, Sendable {
     guard !stream.isEmpty, stream.count <= EventLine.streamByteCountMax, streamEnd < tab else {
       throw .badStream
     }
-    guard EventLine.isWord(span, stream) else { throw .badStream }
+    guard EventLine.isWord(span, stream) else { throw .badEscape }
     offset = streamEnd &+ 1
     let typeEnd = span.nearIndex(of: Byte.space, from: offset, to: tab)
     type = offset..<typeEnd
-    guard !type.isEmpty, EventLine.isWord(span, type) else { throw .badType }
+    guard !type.isEmpty else { throw .badType }
+    guard EventLine.isWord(span, type) else { throw .badEscape }
     attributes = min(typeEnd &+ 1, tab)..<tab
     payload = (tab &+ 1)..<end
     line = range

@@ -14,18 +14,6 @@
 enum Syslog5424 {
   private static let byteOrderMark: UInt64 = 0xBF_BBEF
 
-  /// The fields of a header, as offsets.
-  private struct Fields {
-    var host: ByteRange
-    var app: ByteRange
-    var procid: ByteRange
-    var msgid: ByteRange
-    /// Structured data, brackets included; empty for "-".
-    var data: ByteRange
-    /// Where the text begins, BOM and all.
-    var text: Int
-  }
-
   @inline(__always)
   static func append(
     _ message: RawSpan, _ priority: SyslogPriority, _ originalByteCount: Int,
@@ -54,19 +42,6 @@ enum Syslog5424 {
     try field(message, &offset, &msgid)
     offset &+= 1
     guard offset < end else { throw .header }
-    let dataStart = offset
-    var isCanonical = priority.isCanonical
-    if message.byte(at: offset) == Byte.dash {
-      offset &+= 1
-    } else {
-      offset = try SyslogData.end(message, offset, isCanonical: &isCanonical)
-    }
-    let data = dataStart..<(offset &- dataStart == 1 ? dataStart : offset)
-    guard offset == end || message.byte(at: offset) == Byte.space else { throw .data }
-    let hasText = offset < end
-    var text = hasText ? offset &+ 1 : end
-    let hasMark = end &- text >= 3 && message.word(at: text) & 0xFF_FFFF == byteOrderMark
-    if hasMark { text &+= 3 }
 
     if let time {
       time.write(message, timeStart, &writer, &memory)
@@ -87,7 +62,18 @@ enum Syslog5424 {
     Syslog.put(" host=", message.extracting(host), &writer, &memory)
     Syslog.put(" procid=", message.extracting(procid), &writer, &memory)
     Syslog.put(" msgid=", message.extracting(msgid), &writer, &memory)
-    if !data.isEmpty { SyslogData.write(message, data, &writer, &memory) }
+
+    var isCanonical = priority.isCanonical
+    if message.byte(at: offset) == Byte.dash {
+      offset &+= 1
+    } else {
+      try SyslogData.append(message, &offset, isCanonical: &isCanonical, &writer, &memory)
+    }
+    guard offset == end || message.byte(at: offset) == Byte.space else { throw .data }
+    let hasText = offset < end
+    var text = hasText ? offset &+ 1 : end
+    let hasMark = end &- text >= 3 && message.word(at: text) & 0xFF_FFFF == byteOrderMark
+    if hasMark { text &+= 3 }
     // A leap second or a year that was cut cannot be told from the stored time.
     if let time, !time.isExact { isCanonical = false }
     if isCanonical {
@@ -131,93 +117,64 @@ enum Syslog5424 {
 
 /// Structured data of RFC 5424.
 enum SyslogData {
-  /// Checks the elements at `offset` and gives their end. `isCanonical` becomes false when they
-  /// cannot be rebuilt from attributes: a "." in a name, an element without parameters, two
-  /// elements of one id, a value written with other escapes than it needs.
-  static func end(_ message: RawSpan, _ start: Int, isCanonical: inout Bool) throws(SyslogFault)
-    -> Int
-  {
+  /// Reads the elements at `offset`, writes them as attributes ` id.name=value`, an element without
+  /// parameters as ` id=`, and moves behind them. A name that begins with "_" gets "sd." in front:
+  /// those are the server's. `isCanonical` becomes false when they cannot be rebuilt from the
+  /// attributes: a "." in a name, an element without parameters, two elements of one id in a row,
+  /// a value written with other escapes than it needs.
+  static func append(
+    _ message: RawSpan, _ offset: inout Int, isCanonical: inout Bool,
+    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) throws(SyslogFault) {
     let end = message.byteCount
-    var offset = start
+    let start = offset
     var previous = 0..<0
     while offset < end, message.byte(at: offset) == Byte.openBracket {
-      let nameStart = offset &+ 1
-      let nameEnd = name(message, nameStart)
-      guard nameEnd > nameStart, nameEnd < end else { throw .data }
-      noteName(message, nameStart..<nameEnd, &isCanonical)
-      if message.extracting(previous).equals(message.extracting(nameStart..<nameEnd)) {
+      let identifier = try name(message, offset &+ 1, &isCanonical)
+      if message.extracting(previous).equals(message.extracting(identifier)) {
         isCanonical = false
       }
-      previous = nameStart..<nameEnd
-      offset = nameEnd
-      if message.byte(at: offset) == Byte.closeBracket { isCanonical = false }
-      while offset < end, message.byte(at: offset) == Byte.space {
-        let keyStart = offset &+ 1
-        let keyEnd = name(message, keyStart)
-        guard keyEnd > keyStart, keyEnd &+ 1 < end, message.byte(at: keyEnd) == Byte.equals,
-          message.byte(at: keyEnd &+ 1) == Byte.quote
-        else { throw .data }
-        noteName(message, keyStart..<keyEnd, &isCanonical)
-        offset = valueEnd(message, keyEnd &+ 2, &isCanonical)
-        guard offset < end else { throw .data }
-        offset &+= 1
+      previous = identifier
+      offset = identifier.upperBound
+      if message.byte(at: offset) == Byte.closeBracket {
+        isCanonical = false
+        putName(message, identifier, &writer, &memory)
+        writer.put(Byte.equals, &memory)
       }
-      guard offset < end, message.byte(at: offset) == Byte.closeBracket else { throw .data }
+      while message.byte(at: offset) == Byte.space {
+        let key = try name(message, offset &+ 1, &isCanonical)
+        let value = key.upperBound &+ 2
+        guard value < end, message.byte(at: key.upperBound) == Byte.equals,
+          message.byte(at: key.upperBound &+ 1) == Byte.quote
+        else { throw .data }
+        putName(message, identifier, &writer, &memory)
+        writer.put(UInt8(ascii: "."), &memory)
+        writer.put(word: message.extracting(key), &memory)
+        writer.put(Byte.equals, &memory)
+        offset = putValue(message, value, &isCanonical, &writer, &memory) &+ 1
+        guard offset < end else { throw .data }
+      }
+      guard message.byte(at: offset) == Byte.closeBracket else { throw .data }
       offset &+= 1
     }
     guard offset > start else { throw .data }
-    return offset
   }
 
-  /// Where a name ends: at "=", space, "]" or a quote.
+  /// The name at `start`: up to "=", space, "]" or a quote, which have to follow.
   @inline(__always)
-  private static func name(_ message: RawSpan, _ start: Int) -> Int {
-    var offset = start
-    while offset < message.byteCount {
-      switch message.byte(at: offset) {
-      case Byte.equals, Byte.space, Byte.closeBracket, Byte.quote: return offset
-      default: offset &+= 1
-      }
-    }
-    return offset
-  }
-
-  @inline(__always)
-  private static func noteName(_ message: RawSpan, _ range: ByteRange, _ isCanonical: inout Bool) {
-    if message.byte(at: range.lowerBound) == UInt8(ascii: "_")
-      || message.nearIndex(of: UInt8(ascii: "."), from: range.lowerBound, to: range.upperBound)
-        < range.upperBound
+  private static func name(_ message: RawSpan, _ start: Int, _ isCanonical: inout Bool)
+    throws(SyslogFault) -> ByteRange
+  {
+    let end = message.nearIndex(
+      ofAny: Byte.equals, Byte.space, Byte.closeBracket, Byte.quote, from: start,
+      to: message.byteCount)
+    guard end > start, end < message.byteCount else { throw .data }
+    if message.byte(at: start) == UInt8(ascii: "_")
+      || message.nearIndex(of: UInt8(ascii: "."), from: start, to: end) < end
     {
       isCanonical = false
     }
-  }
-
-  /// Where the closing quote of a value is, or the message's end.
-  @inline(__always)
-  private static func valueEnd(_ message: RawSpan, _ start: Int, _ isCanonical: inout Bool) -> Int {
-    let stop = message.nearIndex(of: Byte.quote, from: start, to: message.byteCount)
-    if message.nearIndex(of: Byte.backslash, from: start, to: stop) == stop {
-      if message.nearIndex(of: Byte.closeBracket, from: start, to: stop) < stop {
-        isCanonical = false
-      }
-      return stop
-    }
-    var offset = start
-    while offset < message.byteCount {
-      switch message.byte(at: offset) {
-      case Byte.quote: return offset
-      case Byte.closeBracket: isCanonical = false
-      case Byte.backslash:
-        guard offset &+ 1 < message.byteCount, isEscapable(message.byte(at: offset &+ 1)) else {
-          isCanonical = false
-          break
-        }
-        offset &+= 1
-      default: break
-      }
-      offset &+= 1
-    }
-    return offset
+    return start..<end
   }
 
   @inline(__always)
@@ -225,38 +182,8 @@ enum SyslogData {
     byte == Byte.quote || byte == Byte.backslash || byte == Byte.closeBracket
   }
 
-  /// Writes checked elements as attributes: ` id.name=value`, an element without parameters as
-  /// ` id=`. A name that begins with "_" gets "sd." in front: those are the server's.
-  static func write(
-    _ message: RawSpan, _ data: ByteRange, _ writer: inout EventWriter,
-    _ memory: inout AlignedBuffer
-  ) {
-    var offset = data.lowerBound
-    while offset < data.upperBound {
-      let identifier = (offset &+ 1)..<name(message, offset &+ 1)
-      offset = identifier.upperBound
-      if message.byte(at: offset) == Byte.closeBracket {
-        putKey(message, identifier, &writer, &memory)
-        writer.put(Byte.equals, &memory)
-      }
-      while message.byte(at: offset) == Byte.space {
-        let key = (offset &+ 1)..<name(message, offset &+ 1)
-        putKey(message, identifier, &writer, &memory)
-        writer.put(UInt8(ascii: "."), &memory)
-        writer.put(word: message.extracting(key), &memory)
-        writer.put(Byte.equals, &memory)
-        var isCanonical = true
-        let start = key.upperBound &+ 2
-        let stop = valueEnd(message, start, &isCanonical)
-        putValue(message, start..<stop, &writer, &memory)
-        offset = stop &+ 1
-      }
-      offset &+= 1
-    }
-  }
-
   @inline(__always)
-  private static func putKey(
+  private static func putName(
     _ message: RawSpan, _ identifier: ByteRange, _ writer: inout EventWriter,
     _ memory: inout AlignedBuffer
   ) {
@@ -268,28 +195,34 @@ enum SyslogData {
     writer.put(word: message.extracting(identifier), &memory)
   }
 
-  /// A value without its escapes.
+  /// Writes a value without its escapes; where its closing quote is, or the message's end.
   @inline(__always)
   private static func putValue(
-    _ message: RawSpan, _ range: ByteRange, _ writer: inout EventWriter,
+    _ message: RawSpan, _ begin: Int, _ isCanonical: inout Bool, _ writer: inout EventWriter,
     _ memory: inout AlignedBuffer
-  ) {
-    var start = range.lowerBound
+  ) -> Int {
+    let end = message.byteCount
+    var start = begin
+    var search = begin
     while true {
-      let slash = message.nearIndex(of: Byte.backslash, from: start, to: range.upperBound)
-      guard slash &+ 1 < range.upperBound, isEscapable(message.byte(at: slash &+ 1)) else {
-        if slash &+ 1 < range.upperBound {
-          // A backslash that escapes nothing stands for itself.
-          writer.put(word: message.extracting(start..<(slash &+ 1)), &memory)
-          start = slash &+ 1
-          continue
-        }
-        writer.put(word: message.extracting(start..<range.upperBound), &memory)
-        return
+      let stop = message.nearIndex(
+        ofAny: Byte.quote, Byte.backslash, Byte.closeBracket, Byte.quote, from: search, to: end)
+      guard stop < end, message.byte(at: stop) != Byte.quote else {
+        writer.put(word: message.extracting(start..<stop), &memory)
+        return stop
       }
-      writer.put(word: message.extracting(start..<slash), &memory)
-      writer.put(word: message.extracting((slash &+ 1)..<(slash &+ 2)), &memory)
-      start = slash &+ 2
+      search = stop &+ 1
+      if message.byte(at: stop) == Byte.closeBracket {
+        isCanonical = false
+      } else if search < end, isEscapable(message.byte(at: search)) {
+        // The backslash goes; what it protects stays.
+        writer.put(word: message.extracting(start..<stop), &memory)
+        start = search
+        search &+= 1
+      } else {
+        // A backslash that escapes nothing stands for itself.
+        isCanonical = false
+      }
     }
   }
 }

@@ -82,14 +82,15 @@ package struct LogView: Sendable {
 
   /// Reads the segments of `log` behind `archived`.
   /// - Parameters:
+  ///   - coveredThrough: the last event that is archived, by the manifest.
   ///   - frontier: events up to this one are durable: a running shard's page says so.
   ///   - store: segments of another store do not count; nil asks the store's description.
   ///   - acceptsHoles: report missing segments instead of throwing `.changed`.
   ///   - previous: an earlier view of the same log, to read only what is new since.
   package static func read<Files: FileSystem>(
     _ files: Files, _ layout: StoreLayout, log: LogNumber, after archived: SegmentNumber,
-    frontier: SequenceNumber?, store: StoreIdentifier? = nil, acceptsHoles: Bool = false,
-    refreshing previous: LogView? = nil
+    coveredThrough: SequenceNumber = .none, frontier: SequenceNumber?,
+    store: StoreIdentifier? = nil, acceptsHoles: Bool = false, refreshing previous: LogView? = nil
   ) throws(LogError) -> LogView {
     let catalog: SegmentCatalog
     do throws(FileError) {
@@ -101,7 +102,9 @@ package struct LogView: Sendable {
     let holes = LogView.holes(in: names, after: archived)
     guard holes.isEmpty || acceptsHoles else { throw .changed }
     let known = store ?? (try? StoreDescription.read(files, layout))?.store
-    let start: LogStart = archived == .none ? .beginning : .unknown
+    let start: LogStart =
+      archived == .none
+      ? .beginning : .settled(through: coveredThrough == .none ? nil : coveredThrough)
     var reader = LogReader(files, layout, store: known, names, previous, start)
     do throws(FileError) {
       let reading = try reader.read(frontier)

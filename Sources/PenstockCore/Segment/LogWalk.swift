@@ -9,8 +9,9 @@
 package enum LogStart: Equatable, Sendable {
   /// Nothing: they are all there ever were.
   case beginning
-  /// Segments that are archived, or that need no look.
-  case unknown
+  /// Segments that are archived, or that need no look: every batch in them is proved. The last
+  /// event in them, where it is known.
+  case settled(through: SequenceNumber?)
   /// This batch.
   case behind(BatchExtent)
 }
@@ -141,7 +142,7 @@ package struct LogWalk {
   /// Decides about whatever stands between the last batch that counts and `next`.
   private mutating func settleBreak(before next: BatchExtent, _ isChained: Bool, _ index: Int) {
     guard !isChained || !open.isEmpty else { return }
-    let (found, missing) = breakFound(before: next, isChained)
+    let (found, missing) = breakFound(before: next, isChained, scans[index])
     guard let found else { return }
     let proved: LogFacts.Proved
     if let missing {
@@ -152,15 +153,10 @@ package struct LogWalk {
     apply(LogFacts(found: found, isInTail: isInTail, proved: proved), missing, before: next, index)
   }
 
-  private func breakFound(before next: BatchExtent, _ isChained: Bool)
+  private func breakFound(before next: BatchExtent, _ isChained: Bool, _ scan: SegmentScan)
     -> (LogFacts.Found?, ClosedRange<BatchNumber>?)
   {
-    guard let last = reading.lastAccepted else {
-      let first = BatchNumber(1)
-      if next.predecessor < first { return (open.isEmpty ? nil : .strayBytes, nil) }
-      // Behind archived segments only damaged bytes tell that something is missing.
-      return open.isEmpty && start != .beginning ? (nil, nil) : (.gap, first...next.predecessor)
-    }
+    guard let last = reading.lastAccepted else { return breakFoundAtStart(before: next, scan) }
     switch isChained ? .follows : BatchLink(from: last, to: next) {
     case .missing(let numbers): return (.gap, numbers)
     case .contradicts: return (.contradiction, nil)
@@ -175,6 +171,25 @@ package struct LogWalk {
     }
   }
 
+  /// The same before the oldest batch there is. Behind archived segments only damaged bytes, or a
+  /// segment that does not begin with a batch, tell that something is missing: what proved the
+  /// archived batches may itself be lost by now.
+  private func breakFoundAtStart(before next: BatchExtent, _ scan: SegmentScan)
+    -> (LogFacts.Found?, ClosedRange<BatchNumber>?)
+  {
+    let stray: LogFacts.Found? = open.isEmpty ? nil : .strayBytes
+    let missing = next.predecessor
+    guard missing > .none else { return (stray, nil) }
+    switch start {
+    case .beginning: return (.gap, BatchNumber(1)...missing)
+    case .settled(let through):
+      if let through, next.line.firstSequence <= through.advanced(by: 1) { return (stray, nil) }
+      let isFirst = next.offset == scan.alignment
+      return open.isEmpty && isFirst ? (nil, nil) : (.gap, missing...missing)
+    case .behind: return (nil, nil)
+    }
+  }
+
   private func provedPart(of missing: ClosedRange<BatchNumber>, before next: BatchExtent)
     -> LogFacts.Proved
   {
@@ -184,13 +199,21 @@ package struct LogWalk {
   }
 
   private func isFirstMissingProved(_ number: BatchNumber) -> Bool {
-    let last = reading.lastAccepted?.line.lastSequence ?? .none
-    return number <= proof || frontier.map { $0 > last } ?? false
+    let last: SequenceNumber?
+    if let accepted = reading.lastAccepted {
+      last = accepted.line.lastSequence
+    } else if case .settled(let through) = start {
+      last = through
+    } else {
+      last = SequenceNumber.none
+    }
+    guard let frontier, let last else { return number <= proof }
+    return number <= proof || frontier > last
   }
 
   /// Decides about what stands behind the last batch of the log.
   private mutating func finish() {
-    if !isInTail {
+    if !isInTail, !scans.isEmpty {
       let first = (reading.lastAccepted?.line.number ?? .none).advanced(by: 1)
       let isProved = isFirstMissingProved(first)
       if isProved || !open.isEmpty {
@@ -227,11 +250,12 @@ package struct LogWalk {
     _ kind: Damage.Kind, _ batches: ClosedRange<BatchNumber>?, before next: BatchExtent?,
     _ index: Int
   ) {
-    if kind == .rot { reading.rotten.append(min(lastScan, index)...max(lastScan, index, 0)) }
+    if kind == .rot { reading.rotten.append(min(lastScan, index)...max(lastScan, index)) }
     var ranges: [Int: ByteRange] = [:]
     for stretch in open { ranges[stretch.scan] = union(ranges[stretch.scan], stretch.range) }
     open = []
-    if ranges.isEmpty, let scan = scans.indices.contains(index) ? scans[index] : nil {
+    if ranges.isEmpty {
+      let scan = scans[index]
       let offset = next?.offset ?? scan.alignment
       reading.damage.append(
         Damage(kind, scan.name, range: offset..<offset, batches: batches))

@@ -19,9 +19,11 @@
 // begins a segment only when the one before the last is durable throughout, so this ends in the
 // second segment that holds anything; when it does not, reading goes on to the oldest.
 //
-// How far numbers jump. New numbers leave out whatever may have been submitted and lost: a fixed
-// jump beyond everything seen, valid or not, and room for as many batches and events as the bytes
-// that could not be read can have held. A log nobody has written to begins with 1.
+// How far numbers jump. Behind a recovery into segment N, batches are numbered from N × 2^20 and new
+// events from N × 2^24. A segment cannot hold that many of either, so whatever was ever submitted
+// into a segment before N has lower numbers, also when no trace of it is left. Should numbers have
+// been seen that are not lower, the same distances beyond those are left out instead. A log nobody
+// has written to begins with 1.
 
 /// What recovery found and made; the shard goes on from here.
 package struct Recovered: Sendable {
@@ -75,10 +77,6 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   let coveredThrough: SequenceNumber
   let frontier: SequenceNumber?
 
-  /// The shortest event line has more bytes: so many events fit into bytes that were not read.
-  private static var eventByteCountMin: Int { 32 }
-  /// How far beyond the highest valid number a damaged line is believed.
-  private static var claimDistanceMax: UInt64 { 1 << 32 }
   /// Names that may turn out to be taken by a preparer at work.
   private static var nameAttemptsMax: Int { 64 }
 
@@ -92,9 +90,7 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       try unlinkArchived(catalog)
       scans = try scanBack(catalog)
       let proof = LogWalk.proof(of: scans)
-      let isAll = archivedThrough == .none && scans.count == catalog.segments(of: log).count
-      reading = LogWalk.read(
-        scans, proof: proof, frontier: frontier, from: isAll ? .beginning : .unknown)
+      reading = LogWalk.read(scans, proof: proof, frontier: frontier, from: start(catalog, scans))
       for finding in reading.damage {
         damage.append(try Quarantine.copy(files, layout, finding))
       }
@@ -105,7 +101,6 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     damage += catalog.foreignFiles.map { Damage(foreign: $0) }
     let isUntouched =
       catalog.segments(of: log).isEmpty && archivedThrough == .none && coveredThrough == .none
-    let numbers = Numbers(scans, reading, catalog.segments(of: log).last?.number ?? .none, self)
     if isUntouched {
       let header = try prepare(catalog, segmentByteCount, room: 0)
       return Recovered(
@@ -113,10 +108,17 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
         nextSequence: SequenceNumber(1), lastDurableSequence: .none, eventsRecovered: 0,
         damage: damage, durationNanoseconds: 0)
     }
-    return try writeBatch(catalog, scans, reading, numbers, segmentByteCount, damage)
+    return try writeBatch(catalog, scans, reading, segmentByteCount, damage)
   }
 
   // MARK: - Reading
+
+  /// What came before the scanned segments.
+  private borrowing func start(_ catalog: SegmentCatalog, _ scans: [SegmentScan]) -> LogStart {
+    let isAll = scans.first?.name == catalog.segments(of: log, after: archivedThrough).first
+    if archivedThrough == .none { return isAll ? .beginning : .settled(through: nil) }
+    return .settled(through: isAll && coveredThrough > .none ? coveredThrough : nil)
+  }
 
   private borrowing func unlinkArchived(_ catalog: SegmentCatalog) throws(FileError) {
     for name in catalog.segments(of: log) where name.number <= archivedThrough {
@@ -168,44 +170,19 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
 
   // MARK: - Numbers
 
-  /// The numbers that go on where nothing can have been submitted.
-  private struct Numbers {
-    /// The last batch left in place, or proved and lost.
-    var durable: BatchNumber
-    var batch: BatchNumber
-    var sequence: SequenceNumber
-
-    init(
-      _ scans: [SegmentScan], _ reading: LogReading, _ lastSegment: SegmentNumber,
-      _ recovery: borrowing RecoveryRun<Files>
-    ) {
-      durable = max(LogWalk.proof(of: scans), reading.lastServed?.line.number ?? .none)
-      var number = max(durable, scans.map(\.number).max() ?? .none)
-      if number == .none {
-        // Nothing tells: a segment has fewer batches than this.
-        let segment = max(lastSegment, recovery.archivedThrough)
-        number = BatchNumber(min(segment.value, 1 << 40) << 16)
-      }
-      var sequence = max(
-        recovery.coveredThrough, recovery.frontier ?? .none,
-        scans.map(\.sequence).max() ?? .none)
-      let highest = (number, sequence)
-      var unreadByteCount: UInt64 = 0
-      for scan in scans {
-        let isRead = scan.verdict != .leave && scan.verdict != .misplaced
-        unreadByteCount += UInt64(isRead ? scan.damagedByteCount : scan.byteCount)
-        if scan.claimedNumber.value < highest.0.value + claimDistanceMax || highest.0 == .none {
-          number = max(number, scan.claimedNumber)
-        }
-        if scan.claimedSequence.value < highest.1.value + claimDistanceMax || highest.1 == .none {
-          sequence = max(sequence, scan.claimedSequence)
-        }
-      }
-      batch = number.advanced(
-        by: Limits.batchNumberJump + unreadByteCount / UInt64(SegmentHeader.alignmentMin))
-      self.sequence = sequence.advanced(
-        by: 1 + Limits.sequenceJump + unreadByteCount / UInt64(eventByteCountMin))
-    }
+  /// The numbers that go on where nothing can have been submitted, in the segment `segment`.
+  private borrowing func nextNumbers(_ scans: [SegmentScan], in segment: SegmentNumber)
+    -> (batch: BatchNumber, sequence: SequenceNumber)
+  {
+    let lastBatch = scans.map { max($0.number.value, $0.durable.value) }.max() ?? 0
+    let lastSequence = max(
+      scans.map(\.sequence.value).max() ?? 0, coveredThrough.value, frontier?.value ?? 0)
+    let batch = segment.value * Limits.batchNumberJump
+    let sequence = segment.value * Limits.sequenceJump
+    return (
+      BatchNumber(batch > lastBatch ? batch : lastBatch + Limits.batchNumberJump),
+      SequenceNumber(sequence > lastSequence ? sequence : lastSequence + Limits.sequenceJump)
+    )
   }
 
   // MARK: - Writing
@@ -232,8 +209,9 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   }
 
   private borrowing func writeBatch(
-    _ catalog: SegmentCatalog, _ scans: [SegmentScan], _ reading: LogReading, _ numbers: Numbers,
-    _ segmentByteCount: Int, _ damage: [Damage]
+    _ catalog: SegmentCatalog, _ scans: [SegmentScan], _ reading: LogReading,
+    _ segmentByteCount: Int,
+    _ damage: [Damage]
   ) throws(LogError) -> Recovered {
     let ends = RecoveryRun.ends(scans, reading)
     let sources = reading.carried.map { carried in
@@ -246,18 +224,20 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     }
     let header = try prepare(
       catalog, segmentByteCount, room: BatchLine.textByteCount + byteCount)
+    let next = nextNumbers(scans, in: header.name.number)
     let eventCount = sources.reduce(0) { $0 + Int($1.extent.line.eventCount) }
+    let durable = max(LogWalk.proof(of: scans), reading.lastServed?.line.number ?? .none)
     let line = BatchLine(
-      number: numbers.batch,
-      firstSequence: sources.first?.extent.line.firstSequence ?? numbers.sequence,
+      number: next.batch,
+      firstSequence: sources.first?.extent.line.firstSequence ?? next.sequence,
       eventCount: UInt32(eventCount), byteCount: 0,
-      at: sources.map(\.extent.line.at).max() ?? System.now(), durable: numbers.durable,
+      at: sources.map(\.extent.line.at).max() ?? System.now(), durable: durable,
       previousChecksum: reading.lastServed?.line.checksum ?? 0, salt: header.salt)
     let extent = try RecoveryBatch.write(files, layout, header, line, ends, sources)
     let blocks = (extent.byteCount + header.alignment - 1) / header.alignment
     return Recovered(
       header: header, nextOffset: (1 + blocks) * header.alignment, lastBatch: extent.line.number,
-      lastChecksum: extent.line.checksum, nextSequence: numbers.sequence,
+      lastChecksum: extent.line.checksum, nextSequence: next.sequence,
       lastDurableSequence: extent.line.lastSequence, eventsRecovered: eventCount, damage: damage,
       durationNanoseconds: 0)
   }

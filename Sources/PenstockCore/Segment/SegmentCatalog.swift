@@ -13,8 +13,9 @@ package struct SegmentCatalog: Sendable, Equatable {
   /// Names that are neither a segment's nor a lease's, in order.
   package private(set) var foreignFiles: [String]
 
-  /// Highest number a segment may have, so that a planted name cannot exhaust the numbers.
-  package static let numberMax: UInt64 = 1 << 60
+  /// Highest number a segment may have, so that a planted name cannot exhaust the numbers: those
+  /// of batches and events are multiples of it.
+  package static let numberMax: UInt64 = 1 << 36
 
   /// Lists the live folder.
   package init<Files: FileSystem>(_ files: Files, _ layout: StoreLayout) throws(FileError) {

@@ -15,6 +15,9 @@
 package enum SegmentPreparation {
   /// Size of one filling write, in bytes: larger ones gained nothing on the reference machine.
   package static let chunkByteCount = 1 << 20
+  /// Largest segment that is asked for, in bytes: it must hold fewer batches and events than the
+  /// numbers recovery sets aside for one (Limits).
+  package static let byteCountMax = 512 << 20
 
   /// Prepares the segment `name`, of at least `byteCount` bytes, in the live folder.
   /// - Parameters:
@@ -27,7 +30,7 @@ package enum SegmentPreparation {
     _ files: Files, _ layout: StoreLayout, name: SegmentName, store: StoreIdentifier,
     byteCount: Int, isFilled: Bool, room: Int = 0, salt: UInt64 = System.random()
   ) throws(FileError) -> SegmentHeader {
-    precondition(byteCount > 0 && room >= 0)
+    precondition(byteCount > 0 && byteCount <= byteCountMax && room >= 0)
     let path = layout.segment(name)
     // A retry on a full disk must not leave an empty file behind each time.
     guard try files.space(layout.live).free >= max(byteCount, room) else {

@@ -67,11 +67,6 @@ package struct SegmentScan: Equatable, Sendable {
   /// Highest numbers of valid batches, and of their events.
   package var number = BatchNumber.none
   package var sequence = SequenceNumber.none
-  /// The same of batch lines that have the salt but are not valid.
-  package var claimedNumber = BatchNumber.none
-  package var claimedSequence = SequenceNumber.none
-  /// Bytes in damaged stretches.
-  package var damagedByteCount = 0
 
   package init(name: SegmentName, verdict: HeaderVerdict = .empty) {
     self.name = name
@@ -90,8 +85,6 @@ package struct SegmentScan: Equatable, Sendable {
 // MARK: - Building the list
 
 extension SegmentScan {
-  /// Largest number a damaged line is believed: one flipped bit must not use up the numbers.
-  private static let claimMax: UInt64 = 1 << 60
   /// How far back `settle` looks for batches just proved: more than are ever in flight.
   private static let settleDistance = 64
 
@@ -107,16 +100,7 @@ extension SegmentScan {
     if !keepsEvery { settle() }
   }
 
-  mutating func appendDamaged(_ range: ByteRange, claim: BatchLine?) {
-    damagedByteCount += range.count
-    if let claim {
-      if claim.number.value < SegmentScan.claimMax {
-        claimedNumber = max(claimedNumber, claim.number)
-      }
-      if claim.firstSequence.value < SegmentScan.claimMax {
-        claimedSequence = max(claimedSequence, claim.lastSequence)
-      }
-    }
+  mutating func appendDamaged(_ range: ByteRange) {
     if case .damaged(let before)? = items.last, before.upperBound == range.lowerBound {
       items[items.count - 1] = .damaged(before.lowerBound..<range.upperBound)
     } else {
@@ -253,15 +237,14 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
         continue
       }
       fillerByteCount = 0
-      let line = try line(at: offset)
-      if let line, line.salt == salt, try isIntact(line, at: offset) {
+      if let line = try line(at: offset), line.salt == salt, try isIntact(line, at: offset) {
         var extent = BatchExtent(line: line, offset: offset)
         extent.isRecovery = try readEnds(of: extent, into: &scan)
         scan.appendBatch(extent, keepsEvery: keepsEvery)
         offset += (extent.byteCount + scan.alignment - 1) / scan.alignment * scan.alignment
       } else {
         let end = min(offset + scan.alignment, window.fileByteCount)
-        scan.appendDamaged(offset..<end, claim: salt == nil || line?.salt == salt ? line : nil)
+        scan.appendDamaged(offset..<end)
         offset = end
       }
     }

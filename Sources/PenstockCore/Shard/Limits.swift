@@ -48,13 +48,11 @@ package struct Limits: Sendable {
   package static let listenerCountMax = 32
   /// Longest linger before a partly filled batch is written, in nanoseconds.
   package var lingerNanosecondsMax: Int64 = 200_000
-  /// Barriers a second below which a batch is written at once.
-  package var lingerBarrierRate = 5_000
-  /// Numbers recovery leaves out behind what it found, so that nothing that may have been
-  /// submitted before the crash is numbered twice: more events than the batches in flight can
-  /// hold, in batches more than can be in flight.
+  /// Numbers set aside for each segment when recovery goes on in a new one, so that nothing that
+  /// was ever submitted is numbered twice: more events, and more batches, than the largest segment
+  /// can hold, at 32 bytes an event and a page a batch.
   package static let sequenceJump: UInt64 = 1 << 24
-  package static let batchNumberJump: UInt64 = 1 << 8
+  package static let batchNumberJump: UInt64 = 1 << 20
 
   package init() {}
 
@@ -70,8 +68,9 @@ package struct Limits: Sendable {
     precondition(carryByteCount <= eventByteCountMax)
     precondition(connectionCountMax < 1 << 24)
     // The shortest event line is over 32 bytes.
+    precondition(UInt64(SegmentPreparation.byteCountMax / 32) <= Limits.sequenceJump)
     precondition(
-      UInt64(commitsInFlightMax * batchSlotByteCount / 32) < Limits.sequenceJump)
-    precondition(UInt64(commitsInFlightMax) < Limits.batchNumberJump)
+      UInt64(SegmentPreparation.byteCountMax / SegmentHeader.alignmentMin)
+        <= Limits.batchNumberJump)
   }
 }

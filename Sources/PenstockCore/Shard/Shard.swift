@@ -127,7 +127,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   package init(
     io: consuming Machine, memory: consuming ShardMemory, configuration: ShardConfiguration,
     control: Socket, statistics: consuming Statistics, frontier: consuming Frontier,
-    recovered: Recovered
+    publishedBefore: SequenceNumber, recovered: Recovered
   ) throws(FileError) {
     var io = io
     let limits = configuration.limits
@@ -172,14 +172,14 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
       contexts.append(SyslogContext(template: listener.template))
     }
     self.frontier.publish(durableSequence, durableNumber)
-    begin(recovered)
+    begin(recovered, publishedBefore: publishedBefore)
   }
 
-  private mutating func begin(_ recovered: Recovered) {
+  private mutating func begin(_ recovered: Recovered, publishedBefore: SequenceNumber) {
     now = io.monotonicNanoseconds()
     wallTime = io.now()
     active.startedAt = now
-    bookLosses()
+    bookLosses(publishedBefore)
     statistics[.recoveredEvents] = UInt64(recovered.eventsRecovered)
     statistics[.quarantinedStretches] += UInt64(recovered.damage.count)
     statistics[.recoveryNanoseconds] = UInt64(recovered.durationNanoseconds)
@@ -258,16 +258,25 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     statistics[listener, .droppedSeen] = count
   }
 
-  /// Books what an earlier process of this boot had received and not stored.
-  private mutating func bookLosses() {
+  /// Books what an earlier process of this boot had received: what recovery found beyond the
+  /// frontier it published was stored, the rest is lost.
+  private mutating func bookLosses(_ publishedBefore: SequenceNumber) {
+    var found: UInt64 = 0
+    if publishedBefore > .none, durableSequence > publishedBefore {
+      found = durableSequence.value - publishedBefore.value
+    }
     for listener in 0..<Limits.listenerCountMax {
       let received = statistics[listener, .received]
       let settled =
         statistics[listener, .stored] + statistics[listener, .refused]
         + statistics[listener, .refusedSize] + statistics[listener, .refusedBusy]
         + statistics[listener, .lost]
-      if received > settled { statistics[listener, .lost] += received - settled }
       statistics[listener, .pending] = 0
+      guard received > settled else { continue }
+      let stored = min(found, received - settled)
+      found -= stored
+      statistics[listener, .stored] += stored
+      statistics[listener, .lost] += received - settled - stored
     }
   }
 }

@@ -83,11 +83,13 @@ package enum ShardProcess {
         archivedThrough: configuration.archivedThrough,
         segmentByteCount: configuration.segmentByteCount)
       for damage in recovered.damage { say(name, "recovery: \(damage)") }
+      let publishedBefore = frontier.sequence
       frontier.reset()
       try io.keep(lease.file, in: FileSlot(0))
       var shard = try Shard(
         io: io, memory: memory, configuration: configuration, control: control,
-        statistics: statistics, frontier: frontier, recovered: recovered)
+        statistics: statistics, frontier: frontier, publishedBefore: publishedBefore,
+        recovered: recovered)
       say(
         name,
         "serving from segment \(recovered.header.name.fileName), "

@@ -37,6 +37,9 @@ struct BenchIngest: ParsableCommand {
   @Option(help: "Folder of the C prototype's sources; default: ../shared/ceiling when it is there.")
   var ceiling: String?
 
+  @Flag(help: "Do not build and run the C prototype, which writes 4 GiB first.")
+  var noCeiling = false
+
   @Option(name: .customLong("case"), help: "Only cases whose name contains this.")
   var only: String?
 
@@ -89,6 +92,7 @@ struct BenchIngest: ParsableCommand {
     options.measuredMilliseconds = Int(length * 1000)
     options.rounds = count
     options.ceiling = ceiling
+    options.hasCeiling = !noCeiling
     options.only = only
     options.serveArguments = ["--io", io]
     return options

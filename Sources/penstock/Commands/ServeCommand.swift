@@ -124,8 +124,8 @@ struct Serve: ParsableCommand {
     }
     var segment: Int?
     if let sealBytes {
-      guard let size = Quantity.bytes(sealBytes), (2 << 20...1 << 30).contains(size) else {
-        throw ValidationError("--seal-bytes takes 2MiB to 1GiB, not '\(sealBytes)'")
+      guard let size = Quantity.bytes(sealBytes), (2 << 20...SegmentPreparation.byteCountMax).contains(size) else {
+        throw ValidationError("--seal-bytes takes 2MiB to 512MiB, not '\(sealBytes)'")
       }
       segment = size
     }

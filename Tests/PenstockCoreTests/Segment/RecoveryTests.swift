@@ -61,8 +61,8 @@ struct RecoveryTests {
     try log.recover()
     let recovered = try log.recover()
     #expect(recovered.header.name.number == SegmentNumber(2))
-    #expect(recovered.lastBatch.value > Limits.batchNumberJump)
-    #expect(recovered.nextSequence.value == 1 + Limits.sequenceJump)
+    #expect(recovered.lastBatch.value == 2 * Limits.batchNumberJump)
+    #expect(recovered.nextSequence.value == 2 * Limits.sequenceJump)
     #expect(recovered.damage.isEmpty)
     let view = try log.view()
     #expect(view.damage.isEmpty)
@@ -76,13 +76,14 @@ struct RecoveryTests {
     #expect(recovered.eventsRecovered == 1)
     #expect(recovered.header.name.number == SegmentNumber(3))
     #expect(recovered.nextOffset == 8192)
-    #expect(recovered.lastBatch == BatchNumber(4 + Limits.batchNumberJump))
+    #expect(recovered.lastBatch == BatchNumber(3 * Limits.batchNumberJump))
     #expect(recovered.lastDurableSequence == SequenceNumber(6))
-    #expect(recovered.nextSequence == SequenceNumber(6 + 1 + Limits.sequenceJump))
+    #expect(recovered.nextSequence == SequenceNumber(3 * Limits.sequenceJump))
     #expect(try small.log.events() == SmallLog.events)
     let view = try small.log.view()
     #expect(view.damage.isEmpty)
-    #expect(view.segments.map { $0.batches.map(\.line.number.value) } == [[1, 2, 3], [], [260]])
+    #expect(
+      view.segments.map { $0.batches.map(\.line.number.value) } == [[1, 2, 3], [], [3 << 20]])
     #expect(view.segments.map(\.isSealed) == [true, true, false])
     #expect(view.lastProved == SequenceNumber(5))
     let batch = try #require(view.segments[2].batches.first)
@@ -156,7 +157,7 @@ struct RecoveryTests {
     small.log.flip(bit: 0, of: small.ranges[3].upperBound - 2, in: 2)
     let recovered = try small.log.recover(frontier: 6)
     #expect(recovered.damage.map(\.kind) == [.rot])
-    #expect(recovered.damage[0].batches == small.batch(4))
+    #expect(recovered.damage.dropFirst(0).first?.batches == small.batch(4))
     #expect(try small.log.events() == small.events(without: 4))
   }
 
@@ -166,9 +167,9 @@ struct RecoveryTests {
     #expect(small.log.files.bytes(small.log.path(1)) == nil)
     #expect(recovered.damage.isEmpty)
     #expect(try small.log.events(after: 1) == small.batches[3])
-    let again = try small.log.recover(archivedThrough: 3, coveredThrough: 1 << 30)
+    let again = try small.log.recover(archivedThrough: 3, coveredThrough: 1 << 40)
     #expect(again.header.name.number == SegmentNumber(4))
-    #expect(again.nextSequence.value > 1 << 30)
+    #expect(again.nextSequence.value == (1 << 40) + Limits.sequenceJump)
     #expect(again.lastBatch > recovered.lastBatch)
   }
 
@@ -227,8 +228,8 @@ struct RecoveryTests {
     let copy = try #require(log.files.bytes(path))
     #expect(copy == Array(log.bytes(1)[damage.range]))
     #expect(try log.events().map(\.payload) == ["event 1", "event 2", "event 3"])
-    #expect(recovered.nextSequence.value == 5 + 1 + Limits.sequenceJump + 4096 / 32)
-    #expect(recovered.lastBatch.value == 5 + Limits.batchNumberJump + 1)
+    #expect(recovered.nextSequence.value == 2 * Limits.sequenceJump)
+    #expect(recovered.lastBatch.value == 2 * Limits.batchNumberJump)
   }
 
   @Test func `what is proved of a gap is rot and what is not is a tail`() throws {
@@ -244,7 +245,7 @@ struct RecoveryTests {
     log.flip(bit: 3, of: 4 * 4096 + 200, in: 1)
     let recovered = try log.recover()
     #expect(recovered.damage.map(\.kind) == [.rot, .tailPossiblyAcknowledged])
-    #expect(recovered.damage[0].batches == BatchNumber(3)...BatchNumber(3))
+    #expect(recovered.damage.dropFirst(0).first?.batches == BatchNumber(3)...BatchNumber(3))
     #expect(try log.events().map(\.payload) == ["event 1", "event 2"])
   }
 
@@ -275,7 +276,7 @@ struct RecoveryTests {
     small.log.put(1, bytes)
     let recovered = try small.log.recover()
     #expect(recovered.damage.map(\.kind) == [.rot])
-    #expect(recovered.damage[0].batches == small.batch(2))
+    #expect(recovered.damage.dropFirst(0).first?.batches == small.batch(2))
     #expect(recovered.damage[0].copy == nil)
     #expect(try small.log.events() == small.events(without: 2))
   }
@@ -285,7 +286,7 @@ struct RecoveryTests {
     small.log.files.breakMedium(small.log.path(1), 8192..<8193)
     let recovered = try small.log.recover()
     #expect(recovered.damage.map(\.kind) == [.rot])
-    #expect(recovered.damage[0].batches == small.batch(2))
+    #expect(recovered.damage.dropFirst(0).first?.batches == small.batch(2))
     let gone = SmallLog()
     gone.log.files.breakMedium(gone.log.path(2), 0..<(1 << 20))
     #expect(throws: LogError.self) { try gone.log.recover() }
@@ -303,7 +304,7 @@ struct RecoveryTests {
         1, [TestBatch(number: 1, first: 1, durable: 0, payloads: ["near"]), far], blockCount: 4))
     log.flip(bit: 0, of: 8192 + 195, in: 1)
     let recovered = try log.recover()
-    #expect(recovered.lastBatch.value < 1 << 20)
-    #expect(recovered.nextSequence.value < 1 << 30)
+    #expect(recovered.lastBatch.value == 2 << 20)
+    #expect(recovered.nextSequence.value == 2 << 24)
   }
 }

@@ -35,6 +35,7 @@ final class MemoryFileSystem: FileSystem {
 
   static let blockByteCount = 4096
   private let state = Mutex(State())
+  private let readHook = Mutex<(@Sendable (_ path: String, _ offset: Int) -> Void)?>(nil)
   private let alignment: Int
 
   /// - Parameter alignment: what direct I/O asks for; 0 when it is not supported.
@@ -58,6 +59,11 @@ final class MemoryFileSystem: FileSystem {
   /// Makes reads that touch `range` of `path` fail as a damaged medium does.
   func breakMedium(_ path: String, _ range: Range<Int>) {
     state.withLock { $0.readsFailing[path] = range }
+  }
+
+  /// Calls `hook` before every read: what a writer does meanwhile.
+  func beforeReads(_ hook: (@Sendable (_ path: String, _ offset: Int) -> Void)?) {
+    readHook.withLock { $0 = hook }
   }
 
   /// Puts a file there, durable.
@@ -261,6 +267,9 @@ final class MemoryFileSystem: FileSystem {
   func read(_ file: File, into memory: inout AlignedBuffer, _ range: ByteRange, at offset: Int)
     throws(FileError) -> Int
   {
+    if let hook = readHook.withLock({ $0 }) {
+      hook(state.withLock { $0.openFiles[file.descriptor]?.path ?? "" }, offset)
+    }
     let bytes: [UInt8] = try onFile(.read, file, [range.lowerBound, range.count, offset]) {
       state, inode, path in
       if let broken = state.readsFailing[path],

@@ -18,7 +18,7 @@ struct TestBatch {
 struct TestEvent: Equatable, CustomStringConvertible {
   var sequence: UInt64
   var payload: String
-  var description: String { "\(sequence):\(payload)" }
+  var description: String { "\(sequence):\(payload.prefix(16))" }
 }
 
 /// Builds the bytes of segments; batches chain from one to the next, across segments too.
@@ -126,18 +126,23 @@ struct TestLog {
   }
 
   func view(
-    after archived: UInt64 = 0, frontier: UInt64? = nil, acceptsHoles: Bool = false,
-    refreshing previous: LogView? = nil
+    after archived: UInt64 = 0, coveredThrough: UInt64 = 0, frontier: UInt64? = nil,
+    acceptsHoles: Bool = false, refreshing previous: LogView? = nil
   ) throws -> LogView {
     try LogView.read(
       files, layout, log: log, after: SegmentNumber(archived),
-      frontier: frontier.map { SequenceNumber($0) }, store: TestSegmentWriter.store,
+      coveredThrough: SequenceNumber(coveredThrough), frontier: frontier.map { SequenceNumber($0) },
+      store: TestSegmentWriter.store,
       acceptsHoles: acceptsHoles, refreshing: previous)
   }
 
   /// Every event the log holds, provisional ones included.
-  func events(after archived: UInt64 = 0, frontier: UInt64? = nil) throws -> [TestEvent] {
-    try events(in: view(after: archived, frontier: frontier, acceptsHoles: true))
+  func events(after archived: UInt64 = 0, coveredThrough: UInt64 = 0, frontier: UInt64? = nil)
+    throws -> [TestEvent]
+  {
+    try events(
+      in: view(
+        after: archived, coveredThrough: coveredThrough, frontier: frontier, acceptsHoles: true))
   }
 
   func events(in view: LogView, onlyProved: Bool = false) throws -> [TestEvent] {

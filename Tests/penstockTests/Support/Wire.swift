@@ -47,6 +47,12 @@ final class Wire {
         unsafe penstock_send(
           descriptor, buffer.baseAddress.map { unsafe $0 + offset }, bytes.count - offset)
       }
+      if sent == Int64(-System.again) {
+        guard penstock_wait_writable(descriptor, Wire.patience) > 0 else {
+          throw Failure(description: "nothing was taken within \(Wire.patience / 1000) s")
+        }
+        continue
+      }
       guard sent >= 0 else { throw Failure(description: System.message(for: Int32(-sent))) }
       offset += Int(sent)
       if bytes.isEmpty { return }
