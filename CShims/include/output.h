@@ -17,7 +17,7 @@ void penstock_unblock_signals(void);
 bool penstock_is_closed(int descriptor);
 // Whether a process of this number exists and is not a zombie.
 bool penstock_process_exists(int pid);
-// A folder's or file's kind: 1 folder, 2 file, 3 anything else, 0 nothing there, or -errno.
+// What stands at a path: 1 a folder, 2 a file, 3 anything else, 0 nothing; or -errno.
 int penstock_kind(const char *path);
 
 // Offset of the first of the `wanted_count` bytes at `wanted` in [from, to) of `bytes`, or `to`.

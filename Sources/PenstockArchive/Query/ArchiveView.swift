@@ -151,18 +151,28 @@ extension ArchiveView {
     }
   }
 
-  /// Checks the manifest's tables.
-  func verify(_ result: inout Verification, _ progress: (String) -> Void) throws(ReadError) {
-    if manifest.tornByteCount > 0 {
+  /// Checks the manifest's tables that are not yet in `checked`; false when one of them was
+  /// replaced meanwhile: the new manifest has to be looked at.
+  func verify(
+    _ result: inout Verification, _ checked: inout Set<String>, _ progress: (String) -> Void
+  ) throws(ReadError) -> Bool {
+    if manifest.tornByteCount > 0, checked.isEmpty {
       result.notes.append(
         "archive/manifest: \(manifest.tornByteCount) bytes at the end are an edit that was never "
           + "finished; nothing depends on it")
     }
-    for entry in manifest.tables {
+    for entry in manifest.tables where !checked.contains(entry.name) {
       progress(path(entry))
-      result.tableCount += 1
       var problems: [String] = []
-      let table = try open(entry, pastCache: true) { problems.append($0) }
+      let table: TableReader<Files>?
+      do throws(ReadError) {
+        table = try open(entry, pastCache: true) { problems.append($0) }
+      } catch {
+        guard case .changed = error else { throw error }
+        return false
+      }
+      checked.insert(entry.name)
+      result.tableCount += 1
       if let table {
         problems += table.verify().map(\.description)
         result.archivedEventCount += Int(clamping: table.eventCount)
@@ -173,6 +183,7 @@ extension ArchiveView {
       }
       result.problems += problems
     }
+    return true
   }
 
   /// Opens a table; nil, and a word on it, when it is lost or damaged.

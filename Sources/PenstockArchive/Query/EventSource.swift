@@ -55,9 +55,10 @@ package enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// A file that is no longer there changed hands; any other failure is one.
+  /// A file that is no longer there changed hands; any other failure is one. Folders stay.
   package init(_ error: FileError) {
-    self = error.code == System.notFound ? .changed(error.path) : .failed(error)
+    let isGone = error.code == System.notFound && error.operation != .list
+    self = isGone ? .changed(error.path) : .failed(error)
   }
 }
 

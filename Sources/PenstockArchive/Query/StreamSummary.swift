@@ -79,7 +79,7 @@ extension StoreReader {
   package func streams(_ selection: Selection) throws(ReadError) -> (
     streams: [StreamSummary], report: ReadReport
   ) {
-    for _ in 0..<StoreReader.attemptCountMax {
+    for _ in 0..<StoreReader.countAttemptMax {
       do throws(ReadError) {
         return try countStreams(selection)
       } catch {
@@ -90,7 +90,7 @@ extension StoreReader {
   }
 
   /// How often counting starts over because the archiver was at work.
-  private static var attemptCountMax: Int { 100 }
+  private static var countAttemptMax: Int { 100 }
 
   private func countStreams(_ selection: Selection) throws(ReadError) -> (
     streams: [StreamSummary], report: ReadReport

@@ -26,9 +26,19 @@ package struct Verification: Sendable {
 extension StoreReader {
   /// Checks the store. `progress` is told what is being checked.
   package func verify(_ progress: (String) -> Void) throws(ReadError) -> Verification {
-    for _ in 0..<100 {
+    var result = try verifyLive(progress)
+    var checked: Set<String> = []
+    while try !ArchiveView(files, layout).verify(&result, &checked, progress) {}
+    return result
+  }
+
+  /// How often the live segments are looked at anew because the archiver took some.
+  private static var attemptCountMax: Int { 100 }
+
+  private func verifyLive(_ progress: (String) -> Void) throws(ReadError) -> Verification {
+    for _ in 0..<StoreReader.attemptCountMax {
       do throws(ReadError) {
-        return try verifyOnce(progress)
+        return try verifyLiveOnce(progress)
       } catch {
         guard case .changed = error else { throw error }
       }
@@ -36,7 +46,7 @@ extension StoreReader {
     throw .changed(layout.live)
   }
 
-  private func verifyOnce(_ progress: (String) -> Void) throws(ReadError) -> Verification {
+  private func verifyLiveOnce(_ progress: (String) -> Void) throws(ReadError) -> Verification {
     var result = Verification()
     do throws(FileError) {
       for name in try SegmentCatalog(files, layout).segments { try dropCache(layout.segment(name)) }
@@ -50,7 +60,6 @@ extension StoreReader {
       result.take(view, isRunning: log.frontier.isRunning)
       try checkLines(view, &result)
     }
-    try snapshot.archive.verify(&result, progress)
     return result
   }
 

@@ -1,6 +1,7 @@
 // Options that several commands have: which store, which events.
 
 import ArgumentParser
+import CShims
 import PenstockArchive
 import PenstockCore
 
@@ -13,7 +14,10 @@ struct StoreOptions: ParsableArguments {
 
   /// The store, open for reading.
   func open() throws -> StoreReader<LinuxFileSystem> {
-    try StoreReader(LinuxFileSystem(), layout)
+    // A read holds one file for each segment and table of the same time. Where the limit cannot
+    // be raised, most reads fit it as it is.
+    _ = penstock_raise_descriptor_limit()
+    return try StoreReader(LinuxFileSystem(), layout)
   }
 }
 

@@ -53,10 +53,12 @@ import Testing
     #expect(try parsed(json) == String(decoding: bytes, as: UTF8.self), "seed \(seed)")
   }
 
-  @Test(arguments: 0..<260) func `base64 of any length is what others write`(count: Int) throws {
-    let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ count) }
-    let json = try written { $0.put(base64: bytes.rawSpan) }
-    #expect(json == Array(("\"" + Data(bytes).base64EncodedString() + "\"").utf8))
+  @Test func `base64 of any length is what others write`() throws {
+    for count in 0..<260 {
+      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ count) }
+      let json = try written { $0.put(base64: bytes.rawSpan) }
+      #expect(json == Array(("\"" + Data(bytes).base64EncodedString() + "\"").utf8))
+    }
   }
 
   @Test func `well-formed text is told from any single wrong byte`() {

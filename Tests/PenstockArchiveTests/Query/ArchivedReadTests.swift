@@ -16,7 +16,7 @@ import Testing
     return events
   }
 
-  @Test(arguments: 0..<20)
+  @Test(arguments: 0..<10)
   func `the answer is the same before and after archiving`(seed: UInt64) throws {
     var random = TestRandom(seed: seed)
     let (store, expected) = try TestStore.random(&random)
@@ -48,7 +48,7 @@ import Testing
     #expect(counted.reduce(0) { $0 + $1.eventCount } == expected.count)
   }
 
-  @Test(arguments: 0..<6)
+  @Test(arguments: 0..<3)
   func `archiving at any moment of a read leaves each event once`(seed: UInt64) throws {
     for direction in [ReadDirection.forward, .reverse] {
       var opens = 1
