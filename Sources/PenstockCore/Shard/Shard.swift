@@ -101,6 +101,8 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var lingerUntil: Int64?
   var failure: (batch: BatchNumber, code: Int32)?
   var isSealing = false
+  /// What is pending waits for room in a batch.
+  var isHeldUp = false
   /// There is no segment to go on with.
   var isStalled = false
   var stalledAt: Int64 = 0
@@ -200,7 +202,11 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   package mutating func run() -> ShardEnd {
     while true {
       do throws(FileError) {
-        try io.submitAndWait(count: 1, timeoutNanoseconds: waitNanoseconds())
+        if pending.isEmpty || isHeldUp {
+          try io.submitAndWait(count: 1, timeoutNanoseconds: waitNanoseconds())
+        } else {
+          try io.submitAndWait(count: 0, timeoutNanoseconds: 0)
+        }
       } catch {
         return .failed(error)
       }
