@@ -65,35 +65,37 @@ struct Seal: ParsableCommand {
     }
   }
 
-  /// How far each log is durable now. A log whose writer does not say, because it is being
-  /// recovered or has none, is read.
+  /// The last durable event of each log. The frontier alone does not tell it: after a recovery it
+  /// lies behind the numbers that were left out.
   private func durablePositions(
     _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier
   ) throws -> [(log: LogNumber, sequence: SequenceNumber)] {
     var positions: [(log: LogNumber, sequence: SequenceNumber)] = []
     for log in try LogView.logs(in: files, layout) {
       let frontier = DurableFrontier.read(layout, store, log)
-      if let sequence = frontier.sequence, frontier.isRunning {
-        positions.append((log, sequence))
-      } else if let sequence = try lastSequence(files, layout, store, log) {
-        positions.append((log, sequence))
+      let view = try view(files, layout, store, log, frontier.sequence)
+      // Beside a writer, what is beyond the frontier is not there yet. A log that is being
+      // recovered keeps all that counts.
+      let limit = frontier.isRunning ? frontier.sequence : nil
+      let last = view.segments.reversed().lazy.flatMap { $0.batches.reversed() }.first { batch in
+        batch.line.eventCount > 0 && (limit.map { batch.line.lastSequence <= $0 } ?? true)
       }
+      if let last { positions.append((log, last.line.lastSequence)) }
     }
     return positions
   }
 
-  /// The last event that stands in a log's segments.
-  private func lastSequence(
-    _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber
-  ) throws -> SequenceNumber? {
+  private func view(
+    _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber,
+    _ frontier: SequenceNumber?
+  ) throws -> LogView {
     while true {
       do {
-        let view = try LogView.read(
+        return try LogView.read(
           files, layout, log: log, after: try Manifest.read(files, layout).archivedThrough(log),
-          frontier: nil, store: store, acceptsHoles: true)
-        let batches = view.segments.flatMap(\.batches)
-        return batches.last { $0.line.eventCount > 0 }?.line.lastSequence
+          frontier: frontier, store: store, acceptsHoles: true)
       } catch LogError.changed {
+        // A segment was archived while it was read: the manifest says more now.
         continue
       }
     }
