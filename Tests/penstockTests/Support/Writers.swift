@@ -25,14 +25,17 @@ final class Writers: Sendable {
 
   private let state = Mutex(State())
   private let port: UInt16
+  private let paddingByteCount: Int
 
   /// PUTs on their way in one connection.
   private static let window = 8
   /// After each receipt, in seconds: a load, but one whose every event can be looked at afterwards.
   private static let pause = 0.002
 
-  init(port: UInt16, count: Int) {
+  /// - Parameter paddingByteCount: bytes of noise in each event; 0 for a mix of small and large.
+  init(port: UInt16, count: Int, paddingByteCount: Int = 0) {
     self.port = port
+    self.paddingByteCount = paddingByteCount
     for index in 0..<count {
       state.withLock { $0.running += 1 }
       Thread.detachNewThread { [self] in
@@ -59,7 +62,7 @@ final class Writers: Sendable {
         let session = try LineSession(Wire(tcp: port))
         while !(state.withLock { $0.isStopping } && waiting.isEmpty) {
           while waiting.count < Writers.window, !state.withLock({ $0.isStopping }) {
-            let put = Writers.put(writer, number)
+            let put = put(writer, number)
             number += 1
             waiting.append(put)
             try session.send(
@@ -89,8 +92,14 @@ final class Writers: Sendable {
   }
 
   /// One to five events, some of them large enough that batches fill.
-  private static func put(_ writer: Int, _ number: Int) -> WrittenPut {
-    let padding = String(repeating: "x", count: number % 17 == 0 ? 3000 : number % 50)
+  private func put(_ writer: Int, _ number: Int) -> WrittenPut {
+    var padding = String(repeating: "x", count: number % 17 == 0 ? 3000 : number % 50)
+    if paddingByteCount > 0 {
+      let letters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/".utf8)
+      padding = String(
+        decoding: (0..<paddingByteCount).map { _ in letters[Int.random(in: 0..<64)] },
+        as: UTF8.self)
+    }
     return WrittenPut(
       payloads: (0...(number % 5)).map { "w\(writer)-\(number)-\($0)-\(padding)" }, place: nil)
   }
