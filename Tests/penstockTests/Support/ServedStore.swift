@@ -221,13 +221,8 @@ final class ServedStore {
 
   /// Stores event lines in one PUT and waits for the receipt.
   func put(_ lines: [String]) throws {
-    let body = lines.map { $0 + "\n" }.joined()
-    let request = "HELLO penstock/1\nPUT \(body.utf8.count)\n" + body
-    let path = folder + "/request-" + UUID().uuidString
-    try Data(request.utf8).write(to: URL(fileURLWithPath: path))
-    let answer = try shell(
-      "exec 3<>/dev/tcp/127.0.0.1/$PORT; cat \(path) >&3; timeout 20 head -n 2 <&3; rm \(path)")
-    try #require(answer.lines.count == 2 && answer.lines[1].hasPrefix("OK "), "\(answer.output)")
+    let receipt = try LineSession(Wire(tcp: UInt16(port))).put(lines)
+    try #require(receipt.count == lines.count)
   }
 
   /// Waits for a condition, twenty seconds at most: tests share the machine with others.
