@@ -25,6 +25,7 @@ enum {
 struct connection {
   int socket;
   bool is_lost;
+  bool is_full;           // the socket took less than it was given; poll says when it takes more
   size_t position;        // in the prebuilt bytes
   uint64_t released;      // bytes that may go out
   uint64_t sent;          // bytes that went out
@@ -103,6 +104,7 @@ static bool pump(struct streams *s, struct connection *c) {
     if (count > c->released - c->sent) count = c->released - c->sent;
     if (count > CHUNK_BYTES) count = CHUNK_BYTES;
     ssize_t n = send(c->socket, s->bytes + c->position, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    c->is_full = n < (ssize_t)count;
     if (n <= 0) {
       if (n < 0 && errno != EAGAIN) lose(s, c);
       break;
@@ -133,7 +135,7 @@ static bool turn_saturated(struct streams *s, int64_t now) {
     if (c->is_lost) continue;
     if (s->window) moved |= take_answers(s, c);
     while (c->released - c->sent < CHUNK_BYTES && has_room(s, c)) release(s, c, now);
-    moved |= pump(s, c);
+    if (!c->is_full) moved |= pump(s, c);
   }
   return moved;
 }
@@ -169,7 +171,9 @@ static void wait_for_any(struct streams *s, int64_t timeout_ns) {
     p[i] = (struct pollfd){c->is_lost ? -1 : c->socket, events, 0};
   }
   struct timespec t = {timeout_ns / 1000000000, timeout_ns % 1000000000};
-  ppoll(p, (nfds_t)s->plan->socket_count, &t, NULL);
+  if (ppoll(p, (nfds_t)s->plan->socket_count, &t, NULL) <= 0) return;
+  for (int i = 0; i < s->plan->socket_count; i++)
+    if (p[i].revents & ~POLLIN) s->connections[i].is_full = false;
 }
 
 static bool all_lost(const struct streams *s) {
