@@ -10,17 +10,7 @@ import Testing
     process.environment = ProcessInfo.processInfo.environment.merging([
       "PENSTOCK": ServedStore.program.path, "TO": url,
     ]) { $1 }
-    let output = Pipe()
-    let errors = Pipe()
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    let text = output.fileHandleForReading.readDataToEndOfFile()
-    let said = errors.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return ProgramResult(
-      status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-      errors: String(decoding: said, as: UTF8.self))
+    return try ServedStore.capture(process)
   }
 
   private func url(_ server: FakeServer) -> String { "line+tcp://127.0.0.1:\(server.port)" }

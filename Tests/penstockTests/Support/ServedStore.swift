@@ -187,18 +187,31 @@ final class ServedStore {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
-    let output = Pipe()
-    let errors = Pipe()
-    process.standardOutput = output
-    process.standardError = errors
+    return try capture(process)
+  }
+
+  /// Runs a process and takes what it wrote by way of files: reading a pipe with Foundation ends
+  /// the tests when a signal interrupts it.
+  static func capture(_ process: Process) throws -> ProgramResult {
+    let base = FileManager.default.temporaryDirectory
+      .appendingPathComponent("penstock-test-run-" + UUID().uuidString).path
+    let paths = [base + ".out", base + ".err"]
+    defer {
+      for path in paths { try? FileManager.default.removeItem(atPath: path) }
+    }
+    let handles = try paths.map { path in
+      try Data().write(to: URL(fileURLWithPath: path))
+      return try #require(FileHandle(forWritingAtPath: path))
+    }
+    process.standardOutput = handles[0]
+    process.standardError = handles[1]
     try process.run()
-    // Errors are few lines: they fit the pipe while the output is read.
-    let text = output.fileHandleForReading.readDataToEndOfFile()
-    let said = errors.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
-    return ProgramResult(
-      status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-      errors: String(decoding: said, as: UTF8.self))
+    for handle in handles { try handle.close() }
+    let texts = try paths.map {
+      String(decoding: try Data(contentsOf: URL(fileURLWithPath: $0)), as: UTF8.self)
+    }
+    return ProgramResult(status: process.terminationStatus, output: texts[0], errors: texts[1])
   }
 
   /// Runs a shell line in which $PENSTOCK is the program and $DATA the store.
@@ -209,14 +222,7 @@ final class ServedStore {
     process.environment = ProcessInfo.processInfo.environment.merging([
       "PENSTOCK": ServedStore.program.path, "DATA": data, "PORT": "\(port)", "FOLDER": folder,
     ]) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let text = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return ProgramResult(
-      status: process.terminationStatus, output: String(decoding: text, as: UTF8.self), errors: "")
+    return try ServedStore.capture(process)
   }
 
   /// Stores event lines in one PUT and waits for the receipt.
