@@ -21,7 +21,7 @@ extension Shard where Machine: ~Copyable {
     listenerIsArmed[listener] = false
     if completion.result >= 0 {
       let socket = Socket(descriptor: completion.result)
-      guard stopping == .no, sessions.hasRoom else {
+      guard isAccepting, sessions.hasRoom else {
         io.close(socket)
         armListener(listener)
         return
@@ -29,6 +29,11 @@ extension Shard where Machine: ~Copyable {
       let slot = sessions.open(
         socket, listener: listener, kind: configuration.listeners[listener].kind, now: now)
       statistics[.connectionsAccepted] += 1
+      if stopping != .no {
+        // It was made before the stop and may have sent all it has.
+        receivedAt = now
+        if sessions.connections[slot].kind == .syslogStream { io.finishSending(socket) }
+      }
       armReceive(slot)
       armListener(listener)
     }
@@ -125,7 +130,7 @@ extension Shard where Machine: ~Copyable {
 
   /// Queues what a listener waits with: an accept while there is room, or datagrams.
   mutating func armListener(_ index: Int) {
-    guard stopping == .no, !listenerIsArmed[index] else { return }
+    guard isAccepting, !listenerIsArmed[index] else { return }
     let listener = configuration.listeners[index]
     switch listener.kind {
     case .syslogDatagram:
@@ -342,6 +347,13 @@ extension Shard where Machine: ~Copyable {
   }
 
   // MARK: - Stopping
+
+  /// Connections that wait to be accepted when a stop begins are accepted too: their senders
+  /// believe that they are served, and what they sent would be lost.
+  private var isAccepting: Bool {
+    if case .finishing = stopping { return false }
+    return true
+  }
 
   private mutating func beginStop() {
     guard stopping == .no else { return }

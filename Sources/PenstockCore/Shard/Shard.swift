@@ -119,7 +119,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   /// How far a clean stop has come.
   enum Stopping: Equatable {
     case no
-    /// No new connections; what senders have already sent is still read.
+    /// What senders have already sent is still read, by connections in the queue as well.
     case draining(deadline: Int64)
     /// Nothing is read any more; the last batches and answers go out.
     case finishing(deadline: Int64)

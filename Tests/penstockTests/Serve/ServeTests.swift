@@ -69,6 +69,27 @@ import Testing
     #expect(stored.count(where: { $0.contains(" udp ") }) == 500)
   }
 
+  @Test(arguments: Backend.allCases)
+  func `a stop takes what waits to be accepted`(_ io: Backend) throws {
+    let store = try ServedStore()
+    try store.start(shards: 1, io: io, listeners: ServeTests.all)
+    let shard = try #require(try store.roles()["shard 0"])
+    ServedStore.signal(shard, SIGSTOP)
+    // The kernel has made these connections; the shard has not seen one of them.
+    let wires = try (0..<20).map { index in
+      let wire = try Wire(tcp: store.ports["syslog-tcp"] ?? 0)
+      try wire.send("<14>1 - h app - - - waiting \(index)\n")
+      return wire
+    }
+    store.daemon?.interrupt()
+    Thread.sleep(forTimeInterval: 0.1)
+    ServedStore.signal(shard, SIGCONT)
+    #expect(store.stop() == 0)
+    for wire in wires { #expect(try wire.readToEnd().isEmpty) }
+    let stored = try store.run("query", "--format", "raw").lines
+    #expect(stored.count(where: { $0.contains(" waiting ") }) == 20)
+  }
+
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
   func `each signal that means stop stops it, also when its group gets it`(_ signal: Int32) throws {
     let store = try ServedStore()
