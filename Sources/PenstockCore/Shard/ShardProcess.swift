@@ -145,9 +145,10 @@ package enum ShardProcess {
     }
   }
 
-  /// One line to stderr, written at once.
+  /// One line to stderr, written at once. On a terminal it takes the place of the host's live line.
   package static func say(_ name: String, _ text: String) {
-    let line = Array("penstock: \(name): \(text)\n".utf8)
+    let erasure = penstock_is_terminal(2) ? "\r\u{1B}[K" : ""
+    let line = Array("\(erasure)penstock: \(name): \(text)\n".utf8)
     _ = unsafe line.withUnsafeBytes {
       unsafe penstock_write_line($0.baseAddress, $0.count)
     }
