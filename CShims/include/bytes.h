@@ -19,3 +19,6 @@ int penstock_copy_word(void *destination, const void *source, size_t count);
 
 // Whether all `count` bytes are `byte`.
 int penstock_all(const void *bytes, size_t count, uint8_t byte);
+
+// Asks the processor to bring the cache line at `bytes` near: it will be read soon.
+static inline void penstock_prefetch(const void *bytes) { __builtin_prefetch(bytes); }

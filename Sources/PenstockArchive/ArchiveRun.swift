@@ -1,245 +1,414 @@
-// The events of one archiver run, in memory: their lines in one piece, and an index to sort.
+// The events of one archiver run, in memory, brought into the order of tables.
 //
-// The piece is as large as the segments of a run; the index takes 40 bytes an event. Stream names
-// are looked up in an open table keyed by their checksum, so a line costs no allocation.
+//     append lines ─▶ sort: by bucket, stream, time, position ─▶ write: one table a bucket
+//
+//     memory   tails of lines ▶ | order, twice ┆ free | ◀ rows          (one piece, fixed)
+//
+// A line's time and stream go into its row, the rest, its tail, is kept as it stands. So the shorter
+// the lines, the less a tail takes, and a segment's worth of events takes hardly more than the
+// segment did, however short they are. Rows stand in order of position; sorting by counting keeps
+// it, and only where the times of a stream do not ascend by themselves is there anything to compare.
 
 internal import PenstockCore
 
 /// Events collected for tables.
 struct ArchiveRun: ~Copyable {
-  /// One event: where its line is, and what it is sorted by.
-  struct Row {
+  /// Rows that go to one table.
+  struct Bucket: Equatable {
+    var folder: String
+    /// Places in the sorted order.
+    var places: Range<Int>
+  }
+
+  /// What became of a batch given to the run.
+  enum Taken { case all, isFull }
+
+  /// The folder of tables that hold more than one bucket.
+  static let mixedFolder = "mixed"
+
+  private var memory: AlignedBuffer
+  private let byteCountMax: Int
+  private var tailByteCount = 0
+  private(set) var count = 0
+  /// Where the sorted order begins in `memory`.
+  private var orderOffset = 0
+  private var streams = RunStreams()
+  /// The numbers of the names by rank, once sorted.
+  private var rankedNames: [UInt32] = []
+  /// Runs of rows whose sequence numbers follow on.
+  private var stretches: [Stretch] = []
+  private var times = JournalTimeReader()
+  /// Lines that could not be taken.
+  private(set) var unreadableCount = 0
+
+  private struct Stretch {
+    var log: LogNumber
+    /// Sequence number of row 0, if it belonged to the stretch.
+    var base: UInt64
+  }
+
+  private struct Row {
     var seconds: Int64
-    var sequence: UInt64
     var nanoseconds: UInt32
     var stream: UInt32
     var offset: UInt32
-    var byteCount: UInt32
-    var log: UInt8
-    var bucket: UInt16 = 0
+    var stretch: UInt32
+    var checksum: UInt32
+    var bucket: UInt32
+
+    static let byteCount = 32
+    /// Row, its two places in the order, and what sorting the rows of one stream may take.
+    static let accountedByteCount = 64
+
+    var time: Timestamp { Timestamp(seconds: seconds, nanoseconds: nanoseconds) }
   }
 
-  /// Rows that go to one table.
-  struct Bucket {
-    var folder: String
-    var rows: Range<Int>
+  /// - Parameter byteCountMax: memory it may take.
+  init(byteCountMax: Int) {
+    self.byteCountMax = byteCountMax
+    memory = AlignedBuffer(byteCount: byteCountMax)
   }
 
-  static let mixedFolder = "mixed"
-
-  private var lines: AlignedBuffer
-  private var lineByteCount = 0
-  private var rows: [Row] = []
-  private(set) var buckets: [Bucket] = []
-  private var streams = StreamNames()
-
-  init(capacity: Int) { lines = AlignedBuffer(byteCount: capacity) }
-
-  var count: Int { rows.count }
+  var isEmpty: Bool { count == 0 }
 
   mutating func removeAll() {
-    lineByteCount = 0
-    rows.removeAll(keepingCapacity: true)
-    buckets.removeAll()
+    tailByteCount = 0
+    count = 0
+    unreadableCount = 0
+    stretches.removeAll(keepingCapacity: true)
+    rankedNames = []
     streams.removeAll()
   }
 
-  /// Takes the event lines of a batch.
-  mutating func append(_ content: RawSpan, firstSequence: SequenceNumber, log: LogNumber) {
-    if lineByteCount + content.byteCount > lines.byteCount {
-      // Only a segment larger than a run gets here: it is a unit.
-      var larger = AlignedBuffer(byteCount: lineByteCount + 2 * content.byteCount)
-      larger.copy(lines.bytes(0..<lineByteCount), to: 0)
-      lines = larger
+  // MARK: - Collecting
+
+  /// Takes event lines of a batch from where `walk` stands, until all are taken or the run is full.
+  mutating func append(_ content: RawSpan, _ walk: inout BatchContent, log: LogNumber) -> Taken {
+    var isFollowing = false
+    var next = walk
+    while let (sequence, range) = next.next(in: content) {
+      guard let fields = LineFields(content, range, &times) else {
+        unreadableCount += 1
+        isFollowing = false
+        walk = next
+        continue
+      }
+      guard hasRoom(for: range.upperBound - fields.typeStart, fields.stream.count) else {
+        return .isFull
+      }
+      if !isFollowing {
+        stretches.append(Stretch(log: log, base: sequence.value &- UInt64(count)))
+        isFollowing = true
+      }
+      take(content, range, fields)
+      walk = next
     }
-    let base = lineByteCount
-    lines.copy(content, to: base)
-    lineByteCount += content.byteCount
-    var walk = BatchContent(firstSequence: firstSequence)
-    while let (sequence, range) = walk.next(in: content) {
-      guard let (time, stream) = ArchiveRun.key(content, range) else { continue }
-      rows.append(
-        Row(
-          seconds: time.seconds, sequence: sequence.value, nanoseconds: time.nanoseconds,
-          stream: streams.index(of: content.extracting(stream)),
-          offset: UInt32(base + range.lowerBound), byteCount: UInt32(range.count),
-          log: log.value))
-    }
+    return .all
   }
 
-  /// Time and stream of a line; nil for one no shard writes.
   @inline(__always)
-  private static func key(_ span: RawSpan, _ range: ByteRange) -> (Timestamp, ByteRange)? {
-    guard range.count > Timestamp.textByteCount,
-      let time = Timestamp(journalText: span, at: range.lowerBound)
-    else { return nil }
-    let start = range.lowerBound + Timestamp.textByteCount + 1
-    let end = span.nearIndex(of: Byte.space, from: start, to: range.upperBound)
-    return end > start ? (time, start..<end) : nil
+  private func hasRoom(for tailByteCount: Int, _ nameByteCount: Int) -> Bool {
+    // A new stream may double the slots of its table.
+    self.tailByteCount &+ tailByteCount &+ (count &+ 1) &* Row.accountedByteCount
+      &+ 2 &* streams.byteCount &+ nameByteCount &+ 64 <= byteCountMax
+  }
+
+  @inline(__always)
+  private mutating func take(_ content: RawSpan, _ range: ByteRange, _ fields: LineFields) {
+    let row = Row(
+      seconds: fields.time.seconds, nanoseconds: fields.time.nanoseconds,
+      stream: UInt32(streams.number(of: content.extracting(fields.stream))),
+      offset: UInt32(tailByteCount), stretch: UInt32(stretches.count - 1),
+      checksum: content.extracting(range).checksum(), bucket: 0)
+    memory.copy(content.extracting(fields.typeStart..<range.upperBound), to: tailByteCount)
+    tailByteCount &+= range.upperBound &- fields.typeStart
+    store(row, at: count)
+    count &+= 1
+  }
+
+  @inline(__always)
+  private func rowOffset(_ index: Int) -> Int {
+    memory.byteCount &- (index &+ 1) &* Row.byteCount
+  }
+
+  @inline(__always)
+  private mutating func store(_ row: Row, at index: Int) {
+    let offset = rowOffset(index)
+    memory.store(UInt64(bitPattern: row.seconds), at: offset)
+    memory.store(UInt64(row.nanoseconds) | UInt64(row.stream) << 32, at: offset &+ 8)
+    memory.store(UInt64(row.offset) | UInt64(row.stretch) << 32, at: offset &+ 16)
+    memory.store(UInt64(row.checksum) | UInt64(row.bucket) << 32, at: offset &+ 24)
+  }
+
+  @inline(__always)
+  private func row(_ index: Int) -> Row {
+    let span = memory.bytes
+    let offset = rowOffset(index)
+    let second = span.word(at: offset &+ 8)
+    let third = span.word(at: offset &+ 16)
+    let fourth = span.word(at: offset &+ 24)
+    return Row(
+      seconds: Int64(bitPattern: span.word(at: offset)),
+      nanoseconds: UInt32(truncatingIfNeeded: second),
+      stream: UInt32(truncatingIfNeeded: second >> 32),
+      offset: UInt32(truncatingIfNeeded: third),
+      stretch: UInt32(truncatingIfNeeded: third >> 32),
+      checksum: UInt32(truncatingIfNeeded: fourth),
+      bucket: UInt32(truncatingIfNeeded: fourth >> 32))
+  }
+
+  private func time(_ index: Int) -> Timestamp { row(index).time }
+
+  private func tail(_ index: Int) -> ByteRange {
+    let end = index &+ 1 < count ? Int(row(index &+ 1).offset) : tailByteCount
+    return Int(row(index).offset)..<end
   }
 
   // MARK: - Order
 
-  /// Sorts the rows for tables: by bucket, stream, time, position.
-  mutating func sort(bucketSeconds: Int64, bucketCountMax: Int) {
-    buckets.removeAll()
-    guard !rows.isEmpty else { return }
-    let ranks = streams.ranks()
-    var days: [Int64: Int] = [:]
-    for row in rows { days[ArchiveRun.day(row, bucketSeconds), default: 0] += 1 }
-    // The fullest buckets get tables of their own.
-    let own = days.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(bucketCountMax)
-      .map(\.key).sorted()
-    var numbers: [Int64: UInt16] = [:]
-    for (index, day) in own.enumerated() { numbers[day] = UInt16(index) }
-    let mixed = UInt16(own.count)
-    for index in rows.indices {
-      rows[index].bucket = numbers[ArchiveRun.day(rows[index], bucketSeconds)] ?? mixed
-      rows[index].stream = ranks[Int(rows[index].stream)]
-    }
-    rows.sort { ArchiveRun.precedes($0, $1) }
-    streams.sort()
+  /// The row at a place of the sorted order.
+  @inline(__always)
+  private func row(atPlace place: Int) -> Int {
+    Int(UInt32(truncatingIfNeeded: memory.bytes.word(at: orderOffset &+ 4 &* place)))
+  }
+
+  @inline(__always)
+  private mutating func setRow(_ index: Int, atPlace place: Int, from start: Int) {
+    memory.store(UInt32(truncatingIfNeeded: index), at: start &+ 4 &* place)
+  }
+
+  /// Sorts the rows for tables.
+  /// - Parameters:
+  ///   - bucketSeconds: length of a bucket.
+  ///   - ownCountMax: buckets that get a table of their own; the rest share one.
+  mutating func sort(bucketSeconds: Int64, ownCountMax: Int) -> [Bucket] {
+    guard count > 0 else { return [] }
+    let buckets = BucketChoice(ownCountMax: ownCountMax, bucketSeconds, days: days(bucketSeconds))
+    sortByStream()
+    if buckets.count > 1 { sortByBucket(buckets) }
+    sortStreamsByTime()
+    var result: [Bucket] = []
     var start = 0
-    for index in 1...rows.count
-    where index == rows.count || rows[index].bucket != rows[start].bucket {
-      let number = Int(rows[start].bucket)
-      buckets.append(
-        Bucket(
-          folder: number < own.count
-            ? ArchiveRun.folder(own[number], bucketSeconds) : ArchiveRun.mixedFolder,
-          rows: start..<index))
-      start = index
+    for place in 1...count
+    where place == count || row(row(atPlace: place)).bucket != row(row(atPlace: start)).bucket {
+      let number = Int(row(row(atPlace: start)).bucket)
+      result.append(Bucket(folder: buckets.folder(number), places: start..<place))
+      start = place
     }
+    return result
   }
 
-  @inline(__always)
-  private static func day(_ row: Row, _ bucketSeconds: Int64) -> Int64 {
-    let quotient = row.seconds / bucketSeconds
-    return row.seconds % bucketSeconds < 0 ? quotient - 1 : quotient
+  /// How many rows each bucket has, of the first buckets that are met: a device that sends random
+  /// times must not make a table of days without end.
+  private func days(_ bucketSeconds: Int64) -> [Int64: Int] {
+    var counts: [Int64: Int] = [:]
+    var run = (day: Int64.min, count: 0)
+    for index in 0...count {
+      // Neighbours are mostly of one day: they are counted together.
+      let day = index < count ? BucketChoice.day(row(index).seconds, bucketSeconds) : Int64.max
+      if day != run.day {
+        if run.count > 0, counts[run.day] != nil || counts.count < BucketChoice.dayCountMax {
+          counts[run.day, default: 0] += run.count
+        }
+        run = (day, 0)
+      }
+      run.count += 1
+    }
+    return counts
   }
 
-  @inline(__always)
-  private static func precedes(_ left: Row, _ right: Row) -> Bool {
-    if left.bucket != right.bucket { return left.bucket < right.bucket }
-    if left.stream != right.stream { return left.stream < right.stream }
-    if left.seconds != right.seconds { return left.seconds < right.seconds }
-    if left.nanoseconds != right.nanoseconds { return left.nanoseconds < right.nanoseconds }
-    if left.log != right.log { return left.log < right.log }
-    return left.sequence < right.sequence
+  /// Orders rows by stream, and those of one stream by position; a row's `stream` becomes the rank
+  /// of its name.
+  private mutating func sortByStream() {
+    let names = streams.sorted()
+    var ranks = [UInt32](repeating: 0, count: names.count)
+    for (rank, number) in names.enumerated() { ranks[Int(number)] = UInt32(rank) }
+    var starts = [UInt32](repeating: 0, count: names.count + 1)
+    for index in 0..<count {
+      let offset = rowOffset(index) + 8
+      let word = memory.bytes.word(at: offset)
+      let rank = ranks[Int(word >> 32)]
+      memory.store(word & 0xFFFF_FFFF | UInt64(rank) << 32, at: offset)
+      starts[Int(rank) + 1] += 1
+    }
+    for rank in 0..<names.count { starts[rank + 1] += starts[rank] }
+    orderOffset = (tailByteCount + 7) / 8 * 8
+    for index in 0..<count {
+      let rank = Int(row(index).stream)
+      setRow(index, atPlace: Int(starts[rank]), from: orderOffset)
+      starts[rank] += 1
+    }
+    rankedNames = names
   }
 
-  /// "2026-11-21".
-  private static func folder(_ day: Int64, _ bucketSeconds: Int64) -> String {
-    String(Timestamp(seconds: day * bucketSeconds, nanoseconds: 0).text.prefix(10))
+  private mutating func sortByBucket(_ buckets: BucketChoice) {
+    var starts = [Int](repeating: 0, count: buckets.count + 1)
+    for index in 0..<count {
+      let number = buckets.number(row(index).seconds)
+      memory.store(UInt32(number), at: rowOffset(index) + 28)
+      starts[number + 1] += 1
+    }
+    for number in 0..<buckets.count { starts[number + 1] += starts[number] }
+    let target = orderOffset + (4 * count + 7) / 8 * 8
+    for place in 0..<count {
+      let index = row(atPlace: place)
+      let number = Int(row(index).bucket)
+      setRow(index, atPlace: starts[number], from: target)
+      starts[number] += 1
+    }
+    orderOffset = target
+  }
+
+  /// Orders the rows of each stream, inside a bucket, by time; equal times stay in order of position.
+  private mutating func sortStreamsByTime() {
+    var start = 0
+    var isSorted = true
+    var previous = row(row(atPlace: 0))
+    for place in 1..<max(count, 1) {
+      let next = row(row(atPlace: place))
+      if next.stream != previous.stream || next.bucket != previous.bucket {
+        if !isSorted { sortByTime(start..<place) }
+        start = place
+        isSorted = true
+      } else if next.time < previous.time {
+        isSorted = false
+      }
+      previous = next
+    }
+    if !isSorted { sortByTime(start..<count) }
+  }
+
+  private mutating func sortByTime(_ places: Range<Int>) {
+    var keys: [TimeKey] = []
+    keys.reserveCapacity(places.count)
+    for place in places {
+      let index = row(atPlace: place)
+      let time = time(index)
+      keys.append(
+        TimeKey(seconds: time.seconds, nanoseconds: time.nanoseconds, row: UInt32(index)))
+    }
+    TimeKey.sort(&keys)
+    for (index, place) in places.enumerated() {
+      setRow(Int(keys[index].row), atPlace: place, from: orderOffset)
+    }
   }
 
   // MARK: - Writing
 
   /// Writes the rows of a bucket as a table.
   borrowing func write<Files: FileSystem>(
-    _ bucket: Bucket, _ files: Files, path: String, store: StoreIdentifier
+    _ bucket: Bucket, _ files: Files, path: String, store: StoreIdentifier,
+    covered: [TableCoverage]
   ) throws(FileError) -> TableSummary {
     var writer = try TableWriter(files, path: path, store: store)
     var stream = UInt32.max
     var hash: UInt64 = 0
-    for index in bucket.rows {
-      let row = rows[index]
+    for place in bucket.places {
+      prefetch(place, bucket.places.upperBound)
+      let index = row(atPlace: place)
+      let row = row(index)
       if row.stream != stream {
         stream = row.stream
-        writer.begin(stream: streams.name(Int(stream)).rawSpan)
+        try writer.begin(stream: streams.name(Int(rankedNames[Int(stream)])))
       }
-      let line = lines.bytes(Int(row.offset)..<(Int(row.offset) + Int(row.byteCount)))
-      let sequence = SequenceNumber(row.sequence)
-      let log = LogNumber(row.log)
-      hash &+= EventHash.of(line, log, sequence)
+      let stretch = stretches[Int(row.stretch)]
+      let sequence = SequenceNumber(stretch.base &+ UInt64(index))
+      hash &+= EventHash.of(checksum: row.checksum, stretch.log, sequence)
+      let tail = tail(index)
+      let bytes = memory.bytes(tail)
       try writer.add(
-        ArchiveRun.fields(
-          line, Timestamp(seconds: row.seconds, nanoseconds: row.nanoseconds), log, sequence),
-        line)
+        TableRow(tail: bytes, time: row.time, log: stretch.log, sequence: sequence), bytes)
     }
-    return try writer.finish(hash: hash)
+    return try writer.finish(hash: hash, covered: covered)
   }
 
-  private static func fields(
-    _ line: RawSpan, _ time: Timestamp, _ log: LogNumber, _ sequence: SequenceNumber
-  ) -> TableRow {
-    let end = line.byteCount
-    let tab = line.firstIndex(of: Byte.tab, from: Timestamp.textByteCount, to: end)
-    let streamEnd = line.nearIndex(of: Byte.space, from: Timestamp.textByteCount + 1, to: tab)
-    let typeStart = min(streamEnd + 1, tab)
-    let typeEnd = line.nearIndex(of: Byte.space, from: typeStart, to: tab)
-    return TableRow(
-      time: time, log: log, sequence: sequence, type: typeStart..<typeEnd,
-      attributes: min(typeEnd + 1, tab)..<tab, payload: min(tab + 1, end)..<end)
+  /// Rows and tails are met in an order the processor cannot guess: it is told ahead, first of the
+  /// row, later of the tail the row names.
+  @inline(__always)
+  private func prefetch(_ place: Int, _ end: Int) {
+    let far = place &+ 24
+    if far < end { memory.prefetch(rowOffset(row(atPlace: far))) }
+    let near = place &+ 12
+    guard near < end else { return }
+    let start = Int(row(row(atPlace: near)).offset)
+    memory.prefetch(start)
+    memory.prefetch(min(start &+ 64, memory.byteCount &- 1))
+    memory.prefetch(min(start &+ 128, memory.byteCount &- 1))
   }
 }
 
-/// The stream names of a run, each with a number.
-struct StreamNames: ~Copyable {
-  private var names: [[UInt8]] = []
-  /// Number + 1 by hash, 0 for free; a power of two, at most half full.
-  private var slots = [UInt32](repeating: 0, count: 1024)
-  private var hashes: [UInt32] = []
-  private var lastIndex: UInt32?
+/// A row of one stream and its time.
+private struct TimeKey {
+  var seconds: Int64
+  var nanoseconds: UInt32
+  var row: UInt32
 
-  mutating func removeAll() {
-    names.removeAll()
-    hashes.removeAll()
-    slots = [UInt32](repeating: 0, count: 1024)
-    lastIndex = nil
-  }
-
-  /// The number of `name`, which is given one when it is new.
-  mutating func index(of name: RawSpan) -> UInt32 {
-    // Neighbours in a log are often of one stream.
-    if let lastIndex, isName(lastIndex, name) { return lastIndex }
-    let hash = name.checksum()
-    var slot = Int(hash) & (slots.count - 1)
-    while slots[slot] != 0 {
-      let index = slots[slot] - 1
-      if hashes[Int(index)] == hash, isName(index, name) {
-        lastIndex = index
-        return index
-      }
-      slot = (slot + 1) & (slots.count - 1)
-    }
-    let index = UInt32(names.count)
-    names.append(name.array())
-    hashes.append(hash)
-    slots[slot] = index + 1
-    lastIndex = index
-    if names.count * 2 > slots.count { grow() }
-    return index
-  }
-
+  /// Equal times stay in order of position, which is that of the rows.
   @inline(__always)
-  private func isName(_ index: UInt32, _ name: RawSpan) -> Bool {
-    let known = names[Int(index)]
-    return known.rawSpan.equals(name)
+  static func precedes(_ left: TimeKey, _ right: TimeKey) -> Bool {
+    if left.seconds != right.seconds { return left.seconds < right.seconds }
+    if left.nanoseconds != right.nanoseconds { return left.nanoseconds < right.nanoseconds }
+    return left.row < right.row
   }
 
-  private mutating func grow() {
-    slots = [UInt32](repeating: 0, count: slots.count * 2)
-    for (index, hash) in hashes.enumerated() {
-      var slot = Int(hash) & (slots.count - 1)
-      while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = UInt32(index) + 1
+  /// Sorts keys that are mostly in order: each moves back a little; when that costs too much they
+  /// are sorted in earnest.
+  static func sort(_ keys: inout [TimeKey]) {
+    var moves = 8 * keys.count
+    for index in 1..<max(keys.count, 1) {
+      let key = keys[index]
+      var place = index
+      while place > 0, precedes(key, keys[place &- 1]), moves > 0 {
+        keys[place] = keys[place &- 1]
+        place &-= 1
+        moves &-= 1
+      }
+      keys[place] = key
+      guard moves > 0 else {
+        keys.sort(by: precedes)
+        return
+      }
     }
   }
+}
 
-  /// For each number, its place in the order of the names.
-  func ranks() -> [UInt32] {
-    let order = names.indices.sorted { names[$0].lexicographicallyPrecedes(names[$1]) }
-    var ranks = [UInt32](repeating: 0, count: names.count)
-    for (rank, index) in order.enumerated() { ranks[index] = UInt32(rank) }
-    return ranks
+extension TableRow {
+  /// The fields of a line behind its stream.
+  @inline(__always)
+  fileprivate init(tail: RawSpan, time: Timestamp, log: LogNumber, sequence: SequenceNumber) {
+    let end = tail.byteCount
+    let tab = tail.firstIndex(of: Byte.tab, from: 0, to: end)
+    let typeEnd = tail.nearIndex(of: Byte.space, from: 0, to: tab)
+    self.init(
+      time: time, log: log, sequence: sequence, type: 0..<typeEnd,
+      attributes: min(typeEnd &+ 1, tab)..<tab, payload: min(tab &+ 1, end)..<end)
   }
+}
 
-  /// Puts the names in order: from here on a number is a rank.
-  mutating func sort() {
-    names.sort { $0.lexicographicallyPrecedes($1) }
-    lastIndex = nil
+/// Where the parts of a line lie that the archive keeps apart.
+private struct LineFields {
+  var time: Timestamp
+  var stream: ByteRange
+  var typeStart: Int
+
+  /// Nil for a line that could not be put together again from its parts, byte for byte: no shard
+  /// writes one.
+  @inline(__always)
+  init?(_ span: RawSpan, _ range: ByteRange, _ times: inout JournalTimeReader) {
+    let end = range.upperBound
+    let start = range.lowerBound &+ Timestamp.textByteCount
+    guard start < end, span.byte(at: start) == Byte.space,
+      let time = times.time(span, at: range.lowerBound)
+    else { return nil }
+    let tab = span.firstIndex(of: Byte.tab, from: start, to: end)
+    let streamEnd = span.nearIndex(of: Byte.space, from: start &+ 1, to: tab)
+    guard tab < end, streamEnd < tab, streamEnd > start &+ 1,
+      streamEnd &- start &- 1 <= EventLine.streamByteCountMax
+    else { return nil }
+    let typeEnd = span.nearIndex(of: Byte.space, from: streamEnd &+ 1, to: tab)
+    guard typeEnd > streamEnd &+ 1, typeEnd == tab || typeEnd &+ 1 < tab else { return nil }
+    self.time = time
+    stream = (start &+ 1)..<streamEnd
+    typeStart = streamEnd &+ 1
   }
-
-  func name(_ rank: Int) -> [UInt8] { names[rank] }
 }

@@ -5,11 +5,14 @@
 //       → folders synced → read back past the cache and compared → manifest line → unlink
 //
 // Coverage of a log is a prefix of its segments, so a hand-over that a crash cut short is simply
-// done again: tables the manifest does not name are garbage and go, segments it covers go. A run
-// writes tables of its own for at most `bucketCountMax` buckets; the rest of a run whose events
-// are strewn over more goes to one table of mixed time.
+// done again: tables the manifest does not name are garbage and go, segments it covers go. A pass
+// writes tables of its own for at most `bucketCountMax` buckets; the rest of a pass whose events
+// are strewn over more goes to tables of mixed time. When the segments' events do not fit the
+// memory of a run, the pass makes several runs and commits them together.
+//
+// Nothing is unlinked before everything in it is somewhere else: events in proved tables, damaged
+// bytes and lines that cannot be read in quarantine.
 
-internal import CShims
 package import PenstockCore
 
 /// What one pass did.
@@ -17,6 +20,10 @@ package struct ArchivePass: Equatable, Sendable {
   package var segmentCount = 0
   package var eventCount: UInt64 = 0
   package var tableCount = 0
+  /// Event lines that could not be read; the batches they stood in are in quarantine.
+  package var unreadableCount = 0
+  /// What was wrong with the segments, and where its bytes were copied to.
+  package var damage: [Damage] = []
   package init() {}
 }
 
@@ -43,212 +50,195 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   package private(set) var manifest: Manifest
+  private var queue: SegmentQueue<Files>
   private var run: ArchiveRun
-  private var views: [LogNumber: LogView] = [:]
   /// Settled segments that waited when last looked at, of the log that had most.
-  package private(set) var waitingCount = 0
+  package var waitingCount: Int { queue.waitingCount }
 
-  /// Bytes of segments taken into one run: one segment of the largest size.
-  package static var runByteCountMax: Int { 64 << 20 }
-  /// Buckets that get tables of their own in one run.
+  /// Buckets that get tables of their own in one pass.
   package static var bucketCountMax: Int { 32 }
   /// Seconds of a bucket.
   package static var bucketSeconds: Int64 { 86_400 }
+  /// Memory of a run: a segment of the largest size, of events of 75 bytes and more, fits. With
+  /// what the columns, the proof and the log's view take, the archiver stays below 96 MB.
+  package static var runByteCountMax: Int { 68 << 20 }
 
   /// Reads the manifest and removes what a crash left behind.
-  package init(_ files: Files, _ layout: StoreLayout, store: StoreIdentifier) throws(ArchiveError) {
-    let manifest: Manifest
+  package init(
+    _ files: Files, _ layout: StoreLayout, store: StoreIdentifier,
+    runByteCountMax: Int = Archiver.runByteCountMax
+  ) throws(ArchiveError) {
+    var manifest: Manifest
     do throws(ManifestError) {
-      manifest = try Manifest.read(files, layout)
+      manifest = try Manifest.readDurable(files, layout)
+      if let known = manifest.store, known != store {
+        throw .foreignStore(path: layout.manifest)
+      }
     } catch {
       throw .manifest(error)
     }
-    if let known = manifest.store, known != store {
-      throw .manifest(.foreignStore(path: layout.manifest))
-    }
-    try Archiver.removeGarbage(files, layout, named: Set(manifest.tables.map(\.name)))
-    self.init(files, layout, store, manifest)
-  }
-
-  private init(
-    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ manifest: Manifest
-  ) {
+    try UnnamedTables(files, layout, store).settle(&manifest)
     self.files = files
     self.layout = layout
     self.store = store
     self.manifest = manifest
-    run = ArchiveRun(capacity: Archiver.runByteCountMax)
-  }
-
-  /// Tables the manifest does not name were never part of the archive.
-  private static func removeGarbage(_ files: Files, _ layout: StoreLayout, named: Set<String>)
-    throws(ArchiveError)
-  {
-    do throws(FileError) {
-      for folder in try files.list(layout.archive) where isBucket(folder) {
-        for name in try files.list(layout.archive + "/" + folder)
-        where name.hasSuffix(".table") && !named.contains(folder + "/" + name) {
-          try files.unlink(layout.archive + "/" + folder + "/" + name)
-        }
-      }
-    } catch {
-      throw .file(error)
-    }
-  }
-
-  private static func isBucket(_ name: String) -> Bool {
-    name == ArchiveRun.mixedFolder
-      || name.utf8.count == 10 && name.utf8.dropFirst(4).first == Byte.dash
+    queue = SegmentQueue(files, layout, store)
+    run = ArchiveRun(byteCountMax: runByteCountMax)
   }
 
   /// Archives about one run's worth of settled segments.
   package mutating func pass() throws(ArchiveError) -> ArchivePass {
-    try removeCovered()
-    let chosen = try chooseSegments()
+    let chosen = try queue.choose(manifest)
     guard !chosen.isEmpty else { return ArchivePass() }
-    run.removeAll()
+    var result = ArchivePass()
+    result.segmentCount = chosen.count
     var edit = ManifestEdit()
-    for choice in chosen { try load(choice, &edit) }
-    try writeTables(&edit)
+    for choice in chosen { edit.covered[choice.log] = choice.reach(after: edit, manifest) }
+    var covered: [TableCoverage] = []
+    for choice in chosen { choice.extend(&covered) }
+    do throws(ArchiveError) {
+      for choice in chosen { try archive(choice, covered, &edit, &result) }
+      try writeTables(covered, &edit, &result)
+    } catch {
+      discard(edit)
+      throw error
+    }
     do throws(ManifestError) {
       try manifest.append(edit, files, layout, store: store)
     } catch {
-      // Whether the line is durable is not known: what stands in the file decides.
       throw .manifest(error)
     }
-    var result = ArchivePass()
-    result.segmentCount = chosen.count
-    result.eventCount = UInt64(run.count)
     result.tableCount = edit.added.count
-    try removeCovered()
+    try queue.removeCovered(manifest)
     return result
   }
 
-  // MARK: - Segments
-
-  /// Unlinks segments the manifest covers.
-  private borrowing func removeCovered() throws(ArchiveError) {
-    do throws(FileError) {
-      let catalog = try SegmentCatalog(files, layout)
-      for name in catalog.segments where name.number <= manifest.archivedThrough(name.log) {
-        do throws(FileError) {
-          try files.unlink(layout.segment(name))
-        } catch {
-          if error.code != System.notFound { throw error }
-        }
-      }
-    } catch {
-      throw .file(error)
-    }
-  }
-
-  private struct Choice {
-    var log: LogNumber
-    var segment: LogSegment
-    var damage: [Damage]
-  }
-
-  /// Settled segments in the order of their logs, as many as a run takes.
-  private mutating func chooseSegments() throws(ArchiveError) -> [Choice] {
-    var chosen: [Choice] = []
-    var room = Archiver.runByteCountMax
-    waitingCount = 0
-    do throws(LogError) {
-      for log in try LogView.logs(in: files, layout) {
-        let view = try LogView.read(
-          files, layout, log: log, after: manifest.archivedThrough(log),
-          frontier: DurableFrontier.read(layout, store, log).sequence, store: store,
-          refreshing: views[log])
-        views[log] = view
-        let settled = view.segments.prefix { $0.isSettled }
-        waitingCount = max(waitingCount, settled.count)
-        for segment in settled {
-          let byteCount = segment.batches.reduce(0) { $0 + $1.byteCount }
-          guard byteCount <= room || chosen.isEmpty else { break }
-          room -= byteCount
-          chosen.append(
-            Choice(
-              log: log, segment: segment,
-              damage: view.damage.filter { $0.segment == segment.name && !$0.isTail }))
-        }
-      }
-    } catch {
-      throw .log(error)
-    }
-    return chosen
-  }
-
-  /// Takes a segment's events into the run, after copying aside what is damaged in it.
-  private mutating func load(_ choice: Choice, _ edit: inout ManifestEdit) throws(ArchiveError) {
-    do throws(FileError) {
-      for damage in choice.damage where damage.hasBytes {
-        _ = try Quarantine.copy(files, layout, damage)
-      }
-    } catch {
-      throw .file(error)
-    }
+  /// Takes a segment's events, after copying aside what is damaged in it.
+  private mutating func archive(
+    _ choice: SegmentChoice, _ covered: [TableCoverage], _ edit: inout ManifestEdit,
+    _ result: inout ArchivePass
+  ) throws(ArchiveError) {
+    for damage in choice.damage { try quarantine(damage, &result) }
     var reader = BatchReader(files)
-    var last = manifest.coveredThrough(choice.log)
-    if let earlier = edit.covered[choice.log] { last = earlier.sequence }
-    for extent in choice.segment.batches {
+    for extent in choice.segment.batches where extent.line.eventCount > 0 {
       do throws(LogError) {
         try reader.load(extent, of: choice.segment)
       } catch {
-        // The view is stale or the disk rots: the next pass looks anew.
-        views[choice.log] = nil
+        // The disk rots: the next pass looks anew.
+        queue.forget(choice.log)
         throw .log(error)
       }
-      run.append(reader.content, firstSequence: extent.line.firstSequence, log: choice.log)
-      if extent.line.eventCount > 0 { last = max(last, extent.line.lastSequence) }
+      let unreadable = run.unreadableCount + result.unreadableCount
+      var lines = BatchContent(firstSequence: extent.line.firstSequence)
+      while run.append(reader.content, &lines, log: choice.log) == .isFull {
+        precondition(!run.isEmpty, "a run holds any event")
+        try writeTables(covered, &edit, &result)
+      }
+      if run.unreadableCount + result.unreadableCount > unreadable {
+        try quarantine(
+          Damage(
+            .rot, choice.segment.name, range: extent.offset..<(extent.offset + extent.byteCount),
+            batches: extent.line.number...extent.line.number, hasBytes: true), &result)
+      }
     }
-    edit.covered[choice.log] = Coverage(segment: choice.segment.name.number, sequence: last)
+  }
+
+  private borrowing func quarantine(_ damage: Damage, _ result: inout ArchivePass)
+    throws(ArchiveError)
+  {
+    do throws(FileError) {
+      result.damage.append(
+        damage.hasBytes ? try Quarantine.copy(files, layout, damage) : damage)
+    } catch {
+      throw .file(error)
+    }
   }
 
   // MARK: - Tables
 
-  private mutating func writeTables(_ edit: inout ManifestEdit) throws(ArchiveError) {
-    run.sort(bucketSeconds: Archiver.bucketSeconds, bucketCountMax: Archiver.bucketCountMax)
-    var serial: UInt64 = 0
-    for bucket in run.buckets {
-      let name =
-        bucket.folder + "/"
-        + Hexadecimal.text(manifest.nextNumber << 8 | serial, digits: 16) + ".table"
-      serial += 1
-      edit.added.append(try writeTable(bucket, name))
+  /// Writes what the run holds and empties it.
+  private mutating func writeTables(
+    _ covered: [TableCoverage], _ edit: inout ManifestEdit, _ result: inout ArchivePass
+  ) throws(ArchiveError) {
+    result.eventCount += UInt64(run.count)
+    result.unreadableCount += run.unreadableCount
+    let ownCount = edit.added.count { !$0.name.hasPrefix(ArchiveRun.mixedFolder) }
+    let buckets = run.sort(
+      bucketSeconds: Archiver.bucketSeconds, ownCountMax: Archiver.bucketCountMax - ownCount)
+    for bucket in buckets {
+      precondition(edit.added.count < TableName.countMax)
+      let name = TableName.text(
+        bucket.folder, edit: manifest.nextNumber, serial: edit.added.count)
+      edit.added.append(try writeTable(bucket, name, covered))
     }
+    run.removeAll()
   }
 
   /// Writes one table, makes it durable and proves it.
-  private mutating func writeTable(_ bucket: ArchiveRun.Bucket, _ name: String)
-    throws(ArchiveError) -> TableEntry
-  {
+  private borrowing func writeTable(
+    _ bucket: ArchiveRun.Bucket, _ name: String, _ covered: [TableCoverage]
+  ) throws(ArchiveError) -> TableEntry {
     let folder = layout.archive + "/" + bucket.folder
     let path = layout.archive + "/" + name
     let summary: TableSummary
     do throws(FileError) {
       try files.makeFolderIfMissing(folder)
-      do throws(FileError) {
-        try files.unlink(path)
-      } catch {
-        if error.code != System.notFound { throw error }
-      }
-      summary = try run.write(bucket, files, path: path, store: store)
+      try files.unlinkIfThere(path)
+      summary = try run.write(bucket, files, path: path, store: store, covered: covered)
       try files.syncDirectory(folder)
       try files.syncDirectory(layout.archive)
     } catch {
+      // It may be the disk that is full.
+      try? files.unlinkIfThere(path)
       throw .file(error)
     }
     do throws(TableError) {
       let table = try TableReader(files, path: path, pastCache: true)
-      if let error = table.verify().first { throw error }
-      guard table.eventCount == summary.eventCount, table.hash == summary.hash else {
+      if let error = try table.verify().first { throw error }
+      guard table.eventCount == UInt64(bucket.places.count), table.hash == summary.hash else {
         throw TableError(path: path, fault: .notProved)
       }
     } catch {
+      try? files.unlinkIfThere(path)
       throw .table(error)
     }
     return TableEntry(
       name: name, eventCount: summary.eventCount, byteCount: summary.byteCount,
       hash: summary.hash, earliest: summary.earliest, latest: summary.latest)
+  }
+
+  /// Removes the tables of a pass that did not come to its end. What stays is garbage, removed at
+  /// the next start.
+  private mutating func discard(_ edit: ManifestEdit) {
+    run.removeAll()
+    for table in edit.added { try? files.unlinkIfThere(layout.archive + "/" + table.name) }
+  }
+}
+
+/// The names of tables: the folder of their bucket, and 16 digits of which the last two count the
+/// tables of one edit and the others are the edit's number.
+enum TableName {
+  static let countMax = 256
+
+  static func text(_ folder: String, edit: UInt64, serial: Int) -> String {
+    folder + "/" + Hexadecimal.text(edit << 8 | UInt64(serial), digits: 16) + ".table"
+  }
+
+  /// The number of the edit a table of this file name was written for.
+  static func edit(_ fileName: String) -> UInt64? {
+    let bytes = Array(fileName.utf8)
+    guard bytes.count == 22, bytes.rawSpan.hasBytes(".table", at: 16) else { return nil }
+    return bytes.rawSpan.hexadecimal(at: 0, digitCount: 16).map { $0 >> 8 }
+  }
+}
+
+extension FileSystem {
+  /// Unlinks a file; one that is not there is fine.
+  func unlinkIfThere(_ path: String) throws(FileError) {
+    do throws(FileError) {
+      try unlink(path)
+    } catch {
+      if error.code != System.notFound { throw error }
+    }
   }
 }

@@ -1,15 +1,19 @@
 // The archiver as a process: takes the archive's lock, archives what is settled, sleeps.
 //
+//     lock ─▶ open ─▶ pass ─▶ pass … ─▶ sleep ─▶ look …
+//       ▲       ▲       └─ trouble: say it once, wait, open again
+//       │       └── 'T': exit 0 after this pass, or when told so, once all that is settled is archived
+//       └── another process archives: say it once, wait                the pipe ends: exit
+//
 // It runs in the idle class while it keeps up and in the normal one while it is behind, so that
-// ingest has the processor first and the disk does not fill unnoticed. Trouble is said once and
-// tried again later: nothing but the end of the host ends it.
+// ingest has the processor first and the disk does not fill unnoticed. Nothing but the host ends it.
 
 internal import CShims
 package import PenstockCore
 
 /// Runs the archiver in this process.
 package enum ArchiverProcess {
-  /// Settled segments in one log from which it counts as behind.
+  /// Settled segments in one log from which on it counts as behind.
   static let behindCount = 4
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
@@ -18,76 +22,114 @@ package enum ArchiverProcess {
   static let lockMilliseconds = 2000
 
   /// Runs until the control pipe says stop or ends; the exit status.
-  /// - Parameter finishes: archive everything that is settled before a stop.
+  /// - Parameters:
+  ///   - control: the read end of the host's pipe.
+  ///   - finishes: archive everything that is settled before a stop.
   package static func run(
     layout: StoreLayout, store: StoreIdentifier, control: Int32, finishes: Bool = false
   ) -> Int32 {
-    let files = LinuxFileSystem()
     _ = penstock_set_nonblocking(control, true)
-    var said = ""
-    var isIdle = true
-    var isStopping = false
+    var loop = ArchiverLoop(LinuxFileSystem(), layout, store, control, finishes: finishes)
+    return loop.run()
+  }
+}
+
+/// The loop of the process.
+private struct ArchiverLoop<Files: FileSystem> {
+  private let files: Files
+  private let layout: StoreLayout
+  private let store: StoreIdentifier
+  private let control: Int32
+  /// What was said last: the same trouble is not said again.
+  private var said = ""
+  private var isIdle = true
+  private let finishes: Bool
+  /// Whether it was told to stop once everything is archived.
+  private var isFinishing = false
+
+  private enum Pause { case over, stop }
+
+  init(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ control: Int32,
+    finishes: Bool
+  ) {
+    self.finishes = finishes
+    self.files = files
+    self.layout = layout
+    self.store = store
+    self.control = control
+  }
+
+  mutating func run() -> Int32 {
     while true {
-      var pause = lookMilliseconds
-      do {
+      do throws(FileError) {
         let lock = try files.open(layout.archiveLock, .createIfMissing)
         defer { files.close(lock) }
-        guard try files.lock(lock, waiting: lockMilliseconds) else {
-          throw CommandTrouble("\(layout.archiveLock) is held: another process archives this store")
-        }
+        if try files.lock(lock, waiting: ArchiverProcess.lockMilliseconds) { return archive() }
+        say("\(layout.archiveLock) is held: another process archives this store; waiting for it")
+      } catch {
+        say(error.description)
+      }
+      if isFinishing { return 1 }
+      if pause(ArchiverProcess.troubleMilliseconds) == .stop { return 0 }
+    }
+  }
+
+  /// Archives until it is told to stop.
+  private mutating func archive() -> Int32 {
+    while true {
+      do throws(ArchiveError) {
         var archiver = try Archiver(files, layout, store: store)
         while true {
           let pass = try archiver.pass()
           said = ""
-          if isStopping, pass.segmentCount == 0 { return 0 }
-          let isBehind = archiver.waitingCount > behindCount
-          if isBehind == isIdle {
-            isIdle = !isBehind
-            _ = penstock_set_idle(isIdle)
-          }
-          switch wish(control, waiting: pass.segmentCount > 0 ? 0 : lookMilliseconds) {
-          case .goOn: break
-          case .stop where finishes: isStopping = true
-          case .stop, .end: return 0
-          }
+          report(pass)
+          setPriority(isBehind: archiver.waitingCount > ArchiverProcess.behindCount)
+          let isDone = pass.segmentCount == 0
+          if isFinishing, isDone { return 0 }
+          if pause(isDone ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
       } catch {
-        // A log that was being archived or recovered meanwhile is no trouble.
-        if !isPassing(error) {
-          let text = "\(error)"
-          if text != said { ShardProcess.say("archiver", text) }
-          said = text
-          if isStopping { return 1 }
-          pause = troubleMilliseconds
-        }
+        say(error.description)
       }
-      switch wish(control, waiting: pause) {
-      case .goOn: break
-      case .stop where finishes: isStopping = true
-      case .stop, .end: return 0
-      }
+      if isFinishing { return 1 }
+      if pause(ArchiverProcess.troubleMilliseconds) == .stop { return 0 }
     }
   }
 
-  private struct CommandTrouble: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
+  private mutating func setPriority(isBehind: Bool) {
+    guard isBehind == isIdle else { return }
+    isIdle = !isBehind
+    _ = penstock_set_idle(isIdle)
   }
 
-  private static func isPassing(_ error: any Error) -> Bool {
-    if case .log(.changed)? = error as? ArchiveError { return true }
-    return false
+  private func report(_ pass: ArchivePass) {
+    for damage in pass.damage { ShardProcess.say("archiver", damage.description) }
+    if pass.unreadableCount > 0 {
+      ShardProcess.say(
+        "archiver",
+        "\(pass.unreadableCount) lines are not event lines; their batches were copied to "
+          + layout.quarantine)
+    }
   }
 
-  /// What the host wants.
-  private enum Wish { case goOn, stop, end }
+  private mutating func say(_ text: String) {
+    if text != said { ShardProcess.say("archiver", text) }
+    said = text
+  }
 
-  /// Waits for a word of the host.
-  private static func wish(_ control: Int32, waiting milliseconds: Int32) -> Wish {
+  /// Waits for the host's word.
+  private mutating func pause(_ milliseconds: Int32) -> Pause {
     var descriptor = control
-    guard unsafe penstock_wait_readable(&descriptor, 1, milliseconds) > 0 else { return .goOn }
-    let byte = penstock_read_byte(control)
-    if byte == Int32(UInt8(ascii: "T")) { return .stop }
-    return byte == -System.brokenPipe ? .end : .goOn
+    guard unsafe penstock_wait_readable(&descriptor, 1, milliseconds) > 0 else { return .over }
+    while true {
+      let byte = penstock_read_byte(control)
+      if byte == Int32(UInt8(ascii: "T")) {
+        guard finishes else { return .stop }
+        isFinishing = true
+      }
+      if byte == -System.again { return .over }
+      if byte < 0 { return .stop }
+    }
   }
 }

@@ -4,10 +4,12 @@
 //     head     = "#penstock-manifest version=1 store=" 32hex " crc=" 8hex LF
 //     edit     = "edit number=" 16hex *( SP change ) " prev=" 8hex " crc=" 8hex LF
 //     change   = "add=" name ",events=" n ",bytes=" n ",hash=" 16hex ",earliest=" time
-//                ",latest=" time
-//              | "remove=" name
-//              | "cover=" log(2hex) ",segment=" 16hex ",sequence=" 16hex
-//     name     = folder "/" 16hex ".table"        ; folder: YYYY-MM-DD of the bucket, or "mixed"
+//                ",latest=" time *( "," key "=" value )         ; keys a reader does not know are
+//              | "remove=" name                                 ; passed over
+//              | "cover=" 2hex ",segment=" 16hex ",sequence=" 16hex       ; log, segment, sequence
+//              | key "=" value                  ; of a later version: the manifest needs that one
+//     name     = folder "/" 16hex ".table"      ; folder: YYYY-MM-DD of the bucket, or "mixed"
+//     number   = 1 for the first edit, then one more each time
 //     crc      = CRC-32C of the line up to " crc=", continued from `prev`
 //     prev     = the crc of the line before
 //
@@ -15,8 +17,9 @@
 // log's segments are now in tables. The order of a hand-over is: sync the table, sync its folder,
 // read it back past the cache and compare, append the line, sync, and only then unlink the
 // segments. A last line without its LF, or whose checksum does not hold, was never an edit: readers
-// ignore it and the next writer cuts it. Damage before the end is an error with its line number,
-// since what the lines behind it mean is not known.
+// ignore it and the next writer cuts it, unless segments are missing that only it can have covered
+// (Archiver). Damage before the end is an error with its line number, since what the lines behind
+// it mean is not known.
 
 package import PenstockCore
 
@@ -66,7 +69,7 @@ package struct ManifestEdit: Equatable, Sendable {
 package enum ManifestError: Error, Equatable, Sendable, CustomStringConvertible {
   case file(FileError)
   case damaged(path: String, line: Int)
-  case newerVersion(path: String)
+  case newerVersion(path: String, line: Int)
   case foreignStore(path: String)
 
   package var description: String {
@@ -74,8 +77,8 @@ package enum ManifestError: Error, Equatable, Sendable, CustomStringConvertible 
     case .file(let error): error.description
     case .damaged(let path, let line):
       "\(path) is damaged at line \(line): restore it from a copy; the tables are untouched"
-    case .newerVersion(let path):
-      "\(path) was written by a newer penstock: use that version"
+    case .newerVersion(let path, let line):
+      "\(path), line \(line), was written by a newer penstock: use that version"
     case .foreignStore(let path): "\(path) belongs to another store"
     }
   }
@@ -90,12 +93,13 @@ package struct Manifest: Sendable {
   package private(set) var nextNumber: UInt64 = 1
   /// Bytes up to the end of the last whole line.
   private var byteCount = 0
+  private var lineCount = 0
   private var lastChecksum: UInt32 = 0
   /// Bytes of an unfinished edit behind the last whole line.
   package private(set) var tornByteCount = 0
 
   package static let version = 1
-  /// Largest manifest that is read, in bytes: a hundred thousand tables take 25 MB.
+  /// Largest manifest that is read, in bytes: a hundred thousand tables take 20 MB.
   package static let byteCountMax = 1 << 30
 
   package init() {}
@@ -110,6 +114,8 @@ package struct Manifest: Sendable {
     coverage[log]?.sequence ?? .none
   }
 
+  // MARK: - Reading
+
   /// Reads the manifest; an archive without one is empty.
   package static func read<Files: FileSystem>(_ files: Files, _ layout: StoreLayout)
     throws(ManifestError) -> Manifest
@@ -121,69 +127,92 @@ package struct Manifest: Sendable {
     do throws(FileError) {
       let file = try files.open(path, .read)
       defer { files.close(file) }
-      count = min(try files.byteCount(file), byteCountMax)
-      var buffer = AlignedBuffer(byteCount: max(1, count))
-      guard try files.read(file, into: &buffer, 0..<count, at: 0) == count else {
-        throw FileError(.read, path, code: System.again)
+      let size = try files.byteCount(file)
+      guard size <= byteCountMax else {
+        throw FileError(.read, path, code: System.fileTooLarge)
       }
+      var buffer = AlignedBuffer(byteCount: max(1, size))
+      count = try files.read(file, into: &buffer, 0..<size, at: 0)
       memory = buffer
     } catch {
       if error.code == System.notFound { return manifest }
       throw .file(error)
     }
-    if let error = manifest.take(memory.bytes(0..<count), path) { throw error }
+    try manifest.take(memory.bytes(0..<count), path)
     return manifest
   }
 
-  /// Takes all lines; nil when they hold.
-  private mutating func take(_ span: RawSpan, _ path: String) -> ManifestError? {
+  /// Reads the manifest as the disk holds it: the caller is about to act on it. A line that a
+  /// crash or a failed sync left in the page cache alone must not count, or segments would be
+  /// unlinked for tables that a power cut makes nameless.
+  package static func readDurable<Files: FileSystem>(_ files: Files, _ layout: StoreLayout)
+    throws(ManifestError) -> Manifest
+  {
+    do throws(FileError) {
+      let file = try files.open(layout.manifest, .write)
+      defer { files.close(file) }
+      try files.syncFile(file)
+      files.dropCache(file)
+      try files.syncDirectory(layout.archive)
+    } catch {
+      if error.code != System.notFound { throw .file(error) }
+    }
+    return try read(files, layout)
+  }
+
+  /// Takes all lines.
+  private mutating func take(_ span: RawSpan, _ path: String) throws(ManifestError) {
     var offset = 0
-    var line = 0
+    // Places in `tables`; those of removed tables are emptied when all lines are read.
+    var places: [String: Int] = [:]
+    var removed: Set<Int> = []
     while offset < span.byteCount {
-      line += 1
       let end = span.firstIndex(of: Byte.lineFeed, from: offset, to: span.byteCount)
       let text = span.extracting(offset..<end)
-      let isLast = end >= span.byteCount - 1
-      let isWhole = end < span.byteCount && isIntact(text)
-      if !isWhole {
-        // Only the very last line can be an edit that was never finished.
-        guard isLast else { return .damaged(path: path, line: line) }
+      guard end < span.byteCount, isIntact(text) else {
+        // Only the very last line can be an edit that was never finished; two that a damaged LF
+        // joined are not one.
+        guard end >= span.byteCount - 1, !ManifestText.holdsSecondEdit(text) else {
+          throw .damaged(path: path, line: lineCount + 1)
+        }
         tornByteCount = span.byteCount - offset
-        return nil
+        break
       }
-      if line == 1 {
-        guard let found = ManifestText.head(text) else {
-          return text.hasBytes("#penstock-manifest version=", at: 0)
-            ? .newerVersion(path: path) : .damaged(path: path, line: 1)
-        }
-        store = found
+      if lineCount == 0 {
+        store = try ManifestText.head(text, path)
       } else {
-        guard let edit = ManifestText.edit(text, number: nextNumber, previous: lastChecksum) else {
-          return .damaged(path: path, line: line)
+        let edit = try ManifestText.edit(
+          text, number: nextNumber, previous: lastChecksum, path: path, line: lineCount + 1)
+        for name in edit.removed {
+          if let place = places.removeValue(forKey: name) { removed.insert(place) }
         }
-        apply(edit)
+        for table in edit.added {
+          places[table.name] = tables.count
+          tables.append(table)
+        }
+        coverage.merge(edit.covered) { $1 }
         nextNumber += 1
       }
       lastChecksum = ManifestText.checksum(text) ?? 0
+      lineCount += 1
       offset = end + 1
       byteCount = offset
     }
-    return nil
+    guard !removed.isEmpty else { return }
+    tables = tables.indices.filter { !removed.contains($0) }.map { tables[$0] }
   }
 
   private func isIntact(_ text: RawSpan) -> Bool {
     guard let sum = ManifestText.checksum(text) else { return false }
-    return text.extracting(0..<(text.byteCount - 13)).checksum(seed: lastChecksum) == sum
+    return text.extracting(0..<(text.byteCount - ManifestText.checksumByteCount))
+      .checksum(seed: lastChecksum) == sum
   }
 
-  private mutating func apply(_ edit: ManifestEdit) {
-    tables.removeAll { edit.removed.contains($0.name) }
-    tables += edit.added
-    for (log, reach) in edit.covered { coverage[log] = reach }
-  }
+  // MARK: - Writing
 
   /// Appends one edit and makes it durable. The caller holds the archive's lock, and everything
-  /// the edit names is already durable and proved.
+  /// the edit names is already durable and proved. When this fails, the manifest has to be read
+  /// again: whether the edit counts is for the disk to say.
   package mutating func append<Files: FileSystem>(
     _ edit: ManifestEdit, _ files: Files, _ layout: StoreLayout, store: StoreIdentifier
   ) throws(ManifestError) {
@@ -191,33 +220,42 @@ package struct Manifest: Sendable {
     do throws(FileError) {
       let file = try files.open(layout.manifest, .createIfMissing)
       defer { files.close(file) }
-      var text = ""
-      var sum = lastChecksum
-      if byteCount == 0 {
-        sum = 0
-        text += ManifestText.sealed(ManifestText.headText(store), &sum)
-      }
-      text += ManifestText.sealed(
-        ManifestText.editText(edit, number: nextNumber, previous: sum), &sum)
-      let bytes = Array(text.utf8)
-      var memory = AlignedBuffer(byteCount: bytes.count)
-      memory.copy(bytes.rawSpan, to: 0)
       // What a crash left behind the last edit goes first, so that it cannot join this one.
       if try files.byteCount(file) > byteCount {
         try files.truncate(file, byteCount: byteCount)
         try files.syncFile(file)
       }
-      try files.write(file, from: memory, 0..<bytes.count, at: byteCount)
-      try files.syncFile(file)
-      if byteCount == 0 { try files.syncDirectory(layout.archive) }
-      byteCount += bytes.count
-      lastChecksum = sum
+      if byteCount == 0 {
+        // By itself, so that no part of a torn first edit can stand behind a torn head.
+        try write(ManifestText.headText(store), files, file)
+        try files.syncDirectory(layout.archive)
+      }
+      try write(
+        ManifestText.editText(edit, number: nextNumber, previous: lastChecksum), files, file)
     } catch {
       throw .file(error)
     }
     self.store = store
     tornByteCount = 0
     nextNumber += 1
-    apply(edit)
+    let removed = Set(edit.removed)
+    if !removed.isEmpty { tables.removeAll { removed.contains($0.name) } }
+    tables += edit.added
+    coverage.merge(edit.covered) { $1 }
+  }
+
+  /// Writes and syncs one line.
+  private mutating func write<Files: FileSystem>(_ text: String, _ files: Files, _ file: File)
+    throws(FileError)
+  {
+    var sum = lastChecksum
+    let bytes = Array(ManifestText.sealed(text, &sum).utf8)
+    var memory = AlignedBuffer(byteCount: bytes.count)
+    memory.copy(bytes.rawSpan, to: 0)
+    try files.write(file, from: memory, 0..<bytes.count, at: byteCount)
+    try files.syncFile(file)
+    byteCount += bytes.count
+    lineCount += 1
+    lastChecksum = sum
   }
 }

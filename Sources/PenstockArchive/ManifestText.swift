@@ -4,12 +4,27 @@ internal import PenstockCore
 
 /// Lines of the manifest.
 enum ManifestText {
+  /// Bytes of " crc=" and its digits.
+  static let checksumByteCount = 13
+
   /// The checksum a line ends with; nil when it does not end like a line.
   static func checksum(_ line: RawSpan) -> UInt32? {
-    guard line.byteCount >= 13, line.hasBytes(" crc=", at: line.byteCount - 13),
-      let sum = line.hexadecimal(at: line.byteCount - 8, digitCount: 8)
+    let start = line.byteCount - checksumByteCount
+    guard start >= 0, line.hasBytes(" crc=", at: start),
+      let sum = line.hexadecimal(at: start + 5, digitCount: 8)
     else { return nil }
     return UInt32(sum)
+  }
+
+  /// Whether an edit begins behind the first byte of a line.
+  static func holdsSecondEdit(_ line: RawSpan) -> Bool {
+    var offset = line.firstIndex(
+      of: UInt8(ascii: "e"), from: min(1, line.byteCount), to: line.byteCount)
+    while offset < line.byteCount {
+      if line.hasBytes("edit number=", at: offset) { return true }
+      offset = line.firstIndex(of: UInt8(ascii: "e"), from: offset + 1, to: line.byteCount)
+    }
+    return false
   }
 
   /// A line with its checksum and LF; `sum` goes in as the one before and comes out as its own.
@@ -22,13 +37,17 @@ enum ManifestText {
     "#penstock-manifest version=\(Manifest.version) store=\(store.text)"
   }
 
-  /// The store a head line names; nil when it is not one of this version.
-  static func head(_ line: RawSpan) -> StoreIdentifier? {
-    let words = String(span: line).split(separator: " ")
-    guard words.count == 4, words[0] == "#penstock-manifest",
-      words[1] == "version=\(Manifest.version)", words[2].hasPrefix("store=")
-    else { return nil }
-    return StoreIdentifier(text: String(words[2].dropFirst(6)))
+  /// The store a head line names.
+  static func head(_ line: RawSpan, _ path: String) throws(ManifestError) -> StoreIdentifier {
+    var cursor = LineCursor(line)
+    guard cursor.take("#penstock-manifest version="), let version = cursor.decimal() else {
+      throw .damaged(path: path, line: 1)
+    }
+    guard version == Manifest.version else { throw .newerVersion(path: path, line: 1) }
+    guard cursor.take(" store="), let high = cursor.hexadecimal(16),
+      let low = cursor.hexadecimal(16), cursor.isAtChecksum
+    else { throw .damaged(path: path, line: 1) }
+    return StoreIdentifier(high: high, low: low)
   }
 
   static func editText(_ edit: ManifestEdit, number: UInt64, previous: UInt32) -> String {
@@ -49,78 +68,129 @@ enum ManifestText {
     return text + " prev=" + Hexadecimal.text(UInt64(previous), digits: 8)
   }
 
-  /// The edit a line holds; nil when it is not the one that comes next.
-  static func edit(_ line: RawSpan, number: UInt64, previous: UInt32) -> ManifestEdit? {
-    let words = String(span: line).split(separator: " ")
-    guard words.count >= 4, words[0] == "edit",
-      words[1] == "number=" + Hexadecimal.text(number, digits: 16),
-      words[words.count - 2] == "prev=" + Hexadecimal.text(UInt64(previous), digits: 8)
-    else { return nil }
+  /// The edit an intact line holds.
+  static func edit(
+    _ line: RawSpan, number: UInt64, previous: UInt32, path: String, line lineNumber: Int
+  ) throws(ManifestError) -> ManifestEdit {
+    let damaged = ManifestError.damaged(path: path, line: lineNumber)
+    var cursor = LineCursor(line)
+    guard cursor.take("edit number="), cursor.hexadecimal(16) == number else { throw damaged }
     var edit = ManifestEdit()
-    for word in words[2..<(words.count - 2)] {
-      let fields = Fields(word)
-      switch fields.kind {
-      case "add":
-        guard let table = fields.table else { return nil }
+    while !cursor.take(" prev=") {
+      if cursor.take(" add=") {
+        guard let table = cursor.table() else { throw damaged }
         edit.added.append(table)
-      case "remove": edit.removed.append(fields.name)
-      case "cover":
-        guard let (log, reach) = fields.coverage else { return nil }
-        edit.covered[log] = reach
-      default: return nil
+      } else if cursor.take(" remove=") {
+        guard let name = cursor.tableName() else { throw damaged }
+        edit.removed.append(name)
+      } else if cursor.take(" cover=") {
+        guard let log = cursor.hexadecimal(2), cursor.take(",segment="),
+          let segment = cursor.hexadecimal(16), cursor.take(",sequence="),
+          let sequence = cursor.hexadecimal(16)
+        else { throw damaged }
+        edit.covered[LogNumber(UInt8(log))] =
+          Coverage(segment: SegmentNumber(segment), sequence: SequenceNumber(sequence))
+      } else if cursor.skipWord() {
+        // The checksum holds, so somebody meant it.
+        throw .newerVersion(path: path, line: lineNumber)
+      } else {
+        throw damaged
       }
     }
+    guard cursor.hexadecimal(8) == UInt64(previous), cursor.isAtChecksum else { throw damaged }
     return edit
   }
+}
 
-  /// `kind=name,key=value,…`
-  private struct Fields {
-    var kind = ""
-    var name = ""
-    private var values: [String: String] = [:]
+/// Goes through one line of the manifest.
+private struct LineCursor: ~Escapable {
+  private let line: RawSpan
+  private var offset = 0
+  /// Where the checksum begins.
+  private let end: Int
 
-    init(_ word: Substring) {
-      for (index, part) in word.split(separator: ",").enumerated() {
-        let pair = part.split(separator: "=", maxSplits: 1)
-        guard pair.count == 2 else { continue }
-        if index == 0 {
-          kind = String(pair[0])
-          name = String(pair[1])
-        } else {
-          values[String(pair[0])] = String(pair[1])
-        }
-      }
+  @_lifetime(copy line)
+  init(_ line: RawSpan) {
+    self.line = line
+    end = line.byteCount - ManifestText.checksumByteCount
+  }
+
+  var isAtChecksum: Bool { offset == end }
+
+  /// Passes over `text`, if it stands here.
+  @_lifetime(self: copy self)
+  mutating func take(_ text: StaticString) -> Bool {
+    guard offset + text.utf8CodeUnitCount <= end, line.hasBytes(text, at: offset) else {
+      return false
     }
+    offset += text.utf8CodeUnitCount
+    return true
+  }
 
-    private func hexadecimal(_ key: String) -> UInt64? {
-      values[key].flatMap { UInt64($0, radix: 16) }
-    }
+  @_lifetime(self: copy self)
+  mutating func hexadecimal(_ digitCount: Int) -> UInt64? {
+    guard offset + digitCount <= end,
+      let value = line.hexadecimal(at: offset, digitCount: digitCount)
+    else { return nil }
+    offset += digitCount
+    return value
+  }
 
-    private func time(_ key: String) -> Timestamp? {
-      guard let text = values[key] else { return nil }
-      let bytes = Array(text.utf8)
-      return bytes.count == Timestamp.textByteCount
-        ? Timestamp(journalText: bytes.rawSpan, at: 0) : nil
-    }
+  @_lifetime(self: copy self)
+  mutating func decimal() -> Int? {
+    let start = offset
+    while offset < end, line.byte(at: offset) &- Byte.zero <= 9 { offset += 1 }
+    return line.decimal(start..<offset)
+  }
 
-    var table: TableEntry? {
-      guard !name.isEmpty, let events = values["events"].flatMap({ UInt64($0) }),
-        let bytes = values["bytes"].flatMap({ Int($0) }), let hash = hexadecimal("hash"),
-        let earliest = time("earliest"), let latest = time("latest"), earliest <= latest
-      else { return nil }
-      return TableEntry(
-        name: name, eventCount: events, byteCount: bytes, hash: hash, earliest: earliest,
-        latest: latest)
-    }
+  @_lifetime(self: copy self)
+  mutating func time() -> Timestamp? {
+    guard offset + Timestamp.textByteCount <= end,
+      let time = Timestamp(journalText: line, at: offset)
+    else { return nil }
+    offset += Timestamp.textByteCount
+    return time
+  }
 
-    var coverage: (LogNumber, Coverage)? {
-      guard let log = UInt8(name, radix: 16), let segment = hexadecimal("segment"),
-        let sequence = hexadecimal("sequence")
-      else { return nil }
-      return (
-        LogNumber(log),
-        Coverage(segment: SegmentNumber(segment), sequence: SequenceNumber(sequence))
-      )
+  /// "2026-11-21/0123456789abcdef.table": never a path that leads elsewhere.
+  @_lifetime(self: copy self)
+  mutating func tableName() -> String? {
+    let start = offset
+    while offset < end, isFolderByte(line.byte(at: offset)) { offset += 1 }
+    guard offset > start, take("/"), hexadecimal(16) != nil, take(".table") else { return nil }
+    return String(span: line.extracting(start..<offset))
+  }
+
+  private func isFolderByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case Byte.dash, Byte.zero...Byte.nine, UInt8(ascii: "a")...UInt8(ascii: "z"),
+      UInt8(ascii: "A")...UInt8(ascii: "Z"):
+      true
+    default: false
     }
+  }
+
+  @_lifetime(self: copy self)
+  mutating func table() -> TableEntry? {
+    guard let name = tableName(), take(",events="), let events = decimal(), take(",bytes="),
+      let bytes = decimal(), take(",hash="), let hash = hexadecimal(16), take(",earliest="),
+      let earliest = time(), take(",latest="), let latest = time(), earliest <= latest
+    else { return nil }
+    // Keys of a later version.
+    while offset < end, line.byte(at: offset) != Byte.space { offset += 1 }
+    return TableEntry(
+      name: name, eventCount: UInt64(events), byteCount: bytes, hash: hash, earliest: earliest,
+      latest: latest)
+  }
+
+  /// Passes over a change that is not known; false when none stands here.
+  @_lifetime(self: copy self)
+  mutating func skipWord() -> Bool {
+    guard offset < end, line.byte(at: offset) == Byte.space else { return false }
+    let stop = line.nearIndex(of: Byte.space, from: offset + 1, to: end)
+    let equals = line.nearIndex(of: Byte.equals, from: offset + 1, to: stop)
+    guard equals > offset + 1, equals < stop else { return false }
+    offset = stop
+    return true
   }
 }

@@ -43,11 +43,13 @@ struct ArchiveView<Files: FileSystem> {
     guard stretches.contains(where: { $0.value.above < coveredThrough($0.key) }) else { return [] }
     let isPartial = stretches.contains { $0.value.above > .none }
     let selection = selection(of: reading)
+    let budget = WindowBudget()
     var sources: [any EventSource] = []
     for entry in manifest.tables where selection.mayMatch(entry.earliest...entry.latest) {
       if isPartial, try !overlaps(entry, stretches) { continue }
       let table = TableSource(
-        files, layout, entry, selection, reading.direction, reading.damage)
+        files, layout, entry, selection, reading.direction, limit: reading.entryCountWanted,
+        reading.damage, budget)
       sources.append(
         ArchivedEvents(table, stretches, reading) { () throws(ReadError) in
           guard try isLost(entry) else { return false }
@@ -77,11 +79,12 @@ struct ArchiveView<Files: FileSystem> {
     throws(ReadError) -> Bool
   {
     guard let table = try? TableReader(files, path: path(entry)) else { return true }
-    return table.covered.contains { log, sequences in
-      guard let stretch = stretches[log] else { return false }
-      return sequences.upperBound > stretch.above.value
-        && sequences.lowerBound <= stretch.through.value
-    }
+    return table.covered.isEmpty
+      || table.covered.contains { covered in
+        guard let stretch = stretches[covered.log] else { return false }
+        return covered.sequences.upperBound > stretch.above.value
+          && covered.sequences.lowerBound <= stretch.through.value
+      }
   }
 
   private func path(_ entry: TableEntry) -> String { layout.archive + "/" + entry.name }
@@ -144,10 +147,19 @@ extension ArchiveView {
   {
     for entry in manifest.tables {
       guard let table = try open(entry, { damage.note($0) }) else { continue }
-      for stream in table.streams where selection.matches(stream: stream.name.rawSpan) {
-        counter.take(
-          stream.name, count: Int(clamping: stream.eventCount), stream.earliest, stream.latest)
+      let isWhole: Bool
+      do throws(TableError) {
+        isWhole = try table.forEachStream { stream in
+          guard selection.matches(stream: stream.name.rawSpan) else { return }
+          counter.take(
+            stream.name, count: Int(clamping: stream.eventCount), stream.earliest, stream.latest)
+        }
+      } catch {
+        if case .file(let failure) = error.fault { throw ReadError(failure) }
+        damage.note(error.description)
+        continue
       }
+      if !isWhole { damage.note("\(path(entry)): the directory is damaged; streams are missing") }
     }
   }
 
@@ -174,10 +186,18 @@ extension ArchiveView {
       checked.insert(entry.name)
       result.tableCount += 1
       if let table {
-        problems += table.verify().map(\.description)
+        do throws(TableError) {
+          problems += try table.verify().map(\.description)
+        } catch {
+          if case .file(let failure) = error.fault { throw ReadError(failure) }
+          problems.append(error.description)
+        }
         result.archivedEventCount += Int(clamping: table.eventCount)
         result.archivedByteCount += entry.byteCount
-        if table.eventCount != entry.eventCount || table.hash != entry.hash {
+        // Without its footer a table does not say what went in.
+        if table.damage.isEmpty,
+          table.eventCount != entry.eventCount || table.hash != entry.hash
+        {
           problems.append("\(path(entry)) is not the table the manifest names")
         }
       }

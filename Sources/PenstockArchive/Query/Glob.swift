@@ -87,6 +87,16 @@ package struct Glob: Sendable, Equatable {
     throw Fault(description: "'[' in '\(pattern)' has no ']'; write '\\[' for the character")
   }
 
+  /// The bytes every name of this pattern begins with.
+  package var prefix: [UInt8] {
+    var bytes: [UInt8] = []
+    for token in tokens {
+      guard case .scalar(let value) = token, let scalar = Unicode.Scalar(value) else { break }
+      bytes.append(contentsOf: Array(String(Character(scalar)).utf8))
+    }
+    return bytes
+  }
+
   /// Whether the whole of `name`, unescaped, is of this pattern.
   package func matches(_ name: RawSpan) -> Bool {
     if let literal { return literal.rawSpan.equals(name) }

@@ -55,6 +55,9 @@ package struct Selection: Sendable {
     streams.isEmpty && attributes.isEmpty && type == nil && contained == nil
   }
 
+  /// Whether more than time and stream decides.
+  package var dependsOnBody: Bool { !attributes.isEmpty || type != nil || contained != nil }
+
   /// Whether `time` is inside the range asked for.
   @inline(__always)
   package func matches(_ time: Timestamp) -> Bool {

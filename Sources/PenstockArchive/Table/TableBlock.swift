@@ -1,225 +1,329 @@
 // One block of a table, decoded.
+//
+// A block is loaded into a value that is used again for the next one: after the first blocks of a
+// read nothing is allocated. Rows keep where their bytes begin; they end where the next row's do.
 
 package import PenstockCore
 
 /// A decoded block: its rows in stored order, by stream, time and position.
-package final class TableBlock {
-  package let rowCount: Int
-  private let memory: AlignedBuffer
+package struct TableBlock: ~Copyable {
+  package private(set) var rowCount = 0
+  package private(set) var earliest = Timestamp.latest
+  package private(set) var latest = Timestamp.earliest
+
+  private var part = TablePart()
+  /// One more than there are rows: the last says where the bytes end.
   private var rows: [Row] = []
+  private var names = ColumnBuffer(capacity: 4 << 10)
+  private var nameEnds: [Int] = []
+  private var timeWriter = JournalTimeWriter()
 
   private struct Row {
-    var time: Int128
-    var sequence: UInt64
-    var stream: Int32
-    var log: UInt8
-    var type: Int32
-    var typeCount: Int32
-    var attributes: Int32
-    var attributeCount: Int32
-    var payload: Int32
-    var payloadCount: Int32
+    var seconds: Int64 = 0
+    var sequence: UInt64 = 0
+    var nanoseconds: UInt32 = 0
+    var name: UInt32 = 0
+    var type: UInt32
+    var attributes: UInt32
+    var payload: UInt32
+    var log: UInt8 = 0
   }
 
-  /// Decodes the bytes of a block; nil unless its checksum and every number hold.
-  package init?(_ span: RawSpan, _ entry: TableBlockEntry, streamCount: Int) {
-    guard span.byteCount >= TableFormat.blockHeaderByteCount,
-      UInt32(truncatingIfNeeded: span.word(at: 0)) == TableFormat.blockMagic
-    else { return nil }
-    let rowCount = Int(UInt32(truncatingIfNeeded: span.word(at: 4)))
-    let columnCount = Int(UInt32(truncatingIfNeeded: span.word(at: 8)))
-    let stored = Int(UInt32(truncatingIfNeeded: span.word(at: 12)))
-    guard rowCount == entry.rowCount, columnCount <= 64,
-      stored == span.byteCount - TableFormat.blockHeaderByteCount,
-      columnCount * TableFormat.entryByteCount <= stored
-    else { return nil }
-    let head = span.extracting(0..<20).checksum()
-    let sum = span.extracting(TableFormat.blockHeaderByteCount..<span.byteCount)
-      .checksum(seed: head)
-    guard sum == UInt32(truncatingIfNeeded: span.word(at: 20)) else { return nil }
-    guard let places = TableBlock.places(span, columnCount) else { return nil }
-    var memory = AlignedBuffer(byteCount: max(1, places.rawByteCount))
-    for place in places.columns {
-      guard
-        ColumnEncoding.decode(
-          span.extracting(place.stored), encoding: place.encoding, rawByteCount: place.raw.count,
-          into: &memory, at: place.raw.lowerBound)
+  package init() {}
+
+  /// Reads, checks and decodes the block in `place` of the file.
+  mutating func load<Files: FileSystem>(_ files: Files, _ file: TableFile, _ place: ByteRange)
+    throws(FileError) -> TablePart.Reading
+  {
+    rowCount = 0
+    let reading = try part.load(files, file, place, .block)
+    guard reading == .whole else { return reading }
+    guard readNames(), readRows() else { return .damaged }
+    rowCount = part.rowCount
+    return .whole
+  }
+
+  // MARK: - Decoding
+
+  private mutating func readNames() -> Bool {
+    guard let range = part.column(.names) else { return false }
+    var reader = NumberReader(range)
+    names.removeAll()
+    nameEnds.removeAll(keepingCapacity: true)
+    var previous = 0..<0
+    while !reader.isAtEnd {
+      guard let shared = reader.count(part.bytes, max: previous.count),
+        let rest = reader.count(part.bytes, max: EventLine.streamByteCountMax - shared),
+        let bytes = reader.bytes(rest), names.count <= TableFormat.rawByteCountMax
+      else { return false }
+      let start = names.count
+      names.append(copyOf: previous.lowerBound..<(previous.lowerBound + shared))
+      part.append(bytes, to: &names)
+      let name = start..<names.count
+      guard !name.isEmpty, nameEnds.isEmpty || isAscending(previous, name) else { return false }
+      previous = name
+      nameEnds.append(name.upperBound)
+    }
+    return true
+  }
+
+  private func isAscending(_ left: ByteRange, _ right: ByteRange) -> Bool {
+    let span = names.bytes
+    return span.extracting(left).precedes(span.extracting(right))
+  }
+
+  /// What reading the rows has to keep track of.
+  private struct Progress {
+    var counts: NumberReader
+    var times: NumberReader
+    var logs: NumberReader
+    var sequences: NumberReader
+    var typeSizes: NumberReader
+    var attributeSizes: NumberReader
+    var payloadSizes: NumberReader
+    var ends: (types: Int, attributes: Int, payloads: Int)
+    var row: Row
+    /// Where the row behind `row` begins.
+    var nextStart: (type: UInt32, attributes: UInt32, payload: UInt32) = (0, 0, 0)
+    var rowsOfName = 0
+    var nextName: UInt32 = 0
+    var rowsOfLog = 0
+    var time = Timestamp(seconds: 0, nanoseconds: 0)
+    var earliest = Timestamp.latest
+    var latest = Timestamp.earliest
+
+    init?(_ part: borrowing TablePart) {
+      guard let counts = part.column(.counts), let times = part.column(.times),
+        let logs = part.column(.logs), let sequences = part.column(.sequences),
+        let typeSizes = part.column(.typeSizes), let types = part.column(.types),
+        let attributeSizes = part.column(.attributeSizes),
+        let attributes = part.column(.attributes),
+        let payloadSizes = part.column(.payloadSizes), let payloads = part.column(.payloads)
       else { return nil }
+      self.counts = NumberReader(counts)
+      self.times = NumberReader(times)
+      self.logs = NumberReader(logs)
+      self.sequences = NumberReader(sequences)
+      self.typeSizes = NumberReader(typeSizes)
+      self.attributeSizes = NumberReader(attributeSizes)
+      self.payloadSizes = NumberReader(payloadSizes)
+      ends = (types.upperBound, attributes.upperBound, payloads.upperBound)
+      row = Row(
+        type: UInt32(types.lowerBound), attributes: UInt32(attributes.lowerBound),
+        payload: UInt32(payloads.lowerBound))
     }
-    guard
-      let rows = TableBlock.rows(
-        memory.bytes, places, rowCount: rowCount, streams: entry.streams, streamCount: streamCount)
-    else { return nil }
-    self.rowCount = rowCount
-    self.memory = memory
-    self.rows = rows
+
+    /// Whether every column was read to its end.
+    var isAtEnd: Bool {
+      rowsOfName == 0 && rowsOfLog == 0 && counts.isAtEnd && times.isAtEnd && logs.isAtEnd
+        && sequences.isAtEnd && typeSizes.isAtEnd && attributeSizes.isAtEnd
+        && payloadSizes.isAtEnd && Int(row.type) == ends.types
+        && Int(row.attributes) == ends.attributes && Int(row.payload) == ends.payloads
+    }
+
+    /// Reads the next row; false when a number does not hold.
+    @inline(__always)
+    mutating func next(_ span: RawSpan, _ rowCount: Int, _ nameCount: Int) -> Bool {
+      if rowsOfName == 0 {
+        guard nextName < nameCount, let rows = counts.count(span, max: rowCount), rows > 0
+        else { return false }
+        rowsOfName = rows
+        row.name = nextName
+        nextName &+= 1
+      }
+      if rowsOfLog == 0 {
+        guard let log = logs.count(span, max: 255), let rows = logs.count(span, max: rowCount),
+          rows > 0
+        else { return false }
+        rowsOfLog = rows
+        row.log = UInt8(log)
+      }
+      guard let time = times.time(span, since: time),
+        let sequence = sequences.sequence(span, after: row.sequence),
+        let type = typeSizes.count(span, max: ends.types &- Int(row.type)),
+        let attributes = attributeSizes.count(span, max: ends.attributes &- Int(row.attributes)),
+        let payload = payloadSizes.count(span, max: ends.payloads &- Int(row.payload))
+      else { return false }
+      self.time = time
+      if time < earliest { earliest = time }
+      if latest < time { latest = time }
+      row.seconds = time.seconds
+      row.nanoseconds = time.nanoseconds
+      row.sequence = sequence
+      nextStart = (
+        row.type &+ UInt32(truncatingIfNeeded: type),
+        row.attributes &+ UInt32(truncatingIfNeeded: attributes),
+        row.payload &+ UInt32(truncatingIfNeeded: payload)
+      )
+      rowsOfName &-= 1
+      rowsOfLog &-= 1
+      return true
+    }
+
+    /// Goes on to where the row behind begins.
+    @inline(__always)
+    mutating func pass() {
+      row.type = nextStart.type
+      row.attributes = nextStart.attributes
+      row.payload = nextStart.payload
+    }
   }
 
-  /// Where the columns lie in the block and in decoded memory.
-  private struct Places {
-    struct Place {
-      var kind: TableFormat.Column
-      var encoding: UInt16
-      var stored: ByteRange
-      var raw: ByteRange
-    }
-    var columns: [Place] = []
-    var rawByteCount = 0
-
-    func range(_ kind: TableFormat.Column) -> ByteRange? {
-      columns.first { $0.kind == kind }?.raw
-    }
+  private mutating func readRows() -> Bool {
+    rows.removeAll(keepingCapacity: true)
+    guard part.rowCount > 0, part.rowCount <= TableFormat.rowCountMax,
+      let times = TableBlock.readRows(part, nameCount: nameEnds.count, &rows)
+    else { return false }
+    earliest = times.lowerBound
+    latest = times.upperBound
+    return true
   }
 
-  private static func places(_ span: RawSpan, _ columnCount: Int) -> Places? {
-    var places = Places()
-    var offset = TableFormat.blockHeaderByteCount + columnCount * TableFormat.entryByteCount
-    for index in 0..<columnCount {
-      let entry = TableFormat.blockHeaderByteCount + index * TableFormat.entryByteCount
-      let word = span.word(at: entry)
-      let stored = Int(UInt32(truncatingIfNeeded: span.word(at: entry + 8)))
-      let raw = Int(UInt32(truncatingIfNeeded: word >> 32))
-      guard raw <= TableFormat.columnByteCountMax, stored <= span.byteCount - offset else {
-        return nil
-      }
-      defer { offset += stored }
-      // A kind of a later version: its bytes are passed over.
-      guard let kind = TableFormat.Column(rawValue: UInt16(truncatingIfNeeded: word)) else {
-        continue
-      }
-      places.columns.append(
-        Places.Place(
-          kind: kind, encoding: UInt16(truncatingIfNeeded: word >> 16),
-          stored: offset..<(offset + stored),
-          raw: places.rawByteCount..<(places.rawByteCount + raw)))
-      places.rawByteCount += raw
+  /// The range of the rows' times; nil unless every number holds.
+  private static func readRows(
+    _ part: borrowing TablePart, nameCount: Int, _ rows: inout [Row]
+  ) -> ClosedRange<Timestamp>? {
+    guard var progress = Progress(part) else { return nil }
+    rows.reserveCapacity(part.rowCount + 1)
+    for _ in 0..<part.rowCount {
+      guard progress.next(part.bytes, part.rowCount, nameCount) else { return nil }
+      rows.append(progress.row)
+      progress.pass()
     }
-    return offset == span.byteCount ? places : nil
+    rows.append(progress.row)
+    guard progress.isAtEnd, Int(progress.nextName) == nameCount else { return nil }
+    return progress.earliest...progress.latest
   }
 
-  private static func rows(
-    _ span: RawSpan, _ places: Places, rowCount: Int, streams: ClosedRange<Int>, streamCount: Int
-  ) -> [Row]? {
-    guard let streamRange = places.range(.streams), let timeRange = places.range(.times),
-      let logRange = places.range(.logs), let sequenceRange = places.range(.sequences),
-      let typeSizes = places.range(.typeSizes), let attributeSizes = places.range(.attributeSizes),
-      let payloadSizes = places.range(.payloadSizes), let types = places.range(.types),
-      let attributes = places.range(.attributes), let payloads = places.range(.payloads)
-    else { return nil }
-    var runs = NumberReader(streamRange)
-    var times = NumberReader(timeRange)
-    var logs = NumberReader(logRange)
-    var sequences = NumberReader(sequenceRange)
-    var sizes = (
-      NumberReader(typeSizes), NumberReader(attributeSizes), NumberReader(payloadSizes)
-    )
-    var starts = (types.lowerBound, attributes.lowerBound, payloads.lowerBound)
-    var stream = 0
-    var streamRows = 0
-    var log = 0
-    var logRows = 0
-    var time: Int128 = 0
-    var sequence: Int128 = 0
-    var rows: [Row] = []
-    rows.reserveCapacity(rowCount)
-    for _ in 0..<rowCount {
-      if streamRows == 0 {
-        guard let step = runs.count(span, max: streamCount),
-          let count = runs.count(span, max: rowCount), count > 0
-        else { return nil }
-        stream += step
-        streamRows = count
-        guard streams.contains(stream) else { return nil }
-      }
-      if logRows == 0 {
-        guard let number = logs.count(span, max: 255),
-          let count = logs.count(span, max: rowCount), count > 0
-        else { return nil }
-        log = number
-        logRows = count
-      }
-      guard let nextTime = times.time(span, after: time),
-        let step = sequences.zigzag(span), step > -(1 << 65), step < (1 << 65),
-        case let nextSequence = sequence + step, nextSequence >= 0,
-        nextSequence <= Int128(UInt64.max),
-        let typeCount = sizes.0.count(span, max: types.upperBound - starts.0),
-        let attributeCount = sizes.1.count(span, max: attributes.upperBound - starts.1),
-        let payloadCount = sizes.2.count(span, max: payloads.upperBound - starts.2)
-      else { return nil }
-      time = nextTime
-      sequence = nextSequence
-      rows.append(
-        Row(
-          time: time, sequence: UInt64(sequence), stream: Int32(stream), log: UInt8(log),
-          type: Int32(starts.0), typeCount: Int32(typeCount), attributes: Int32(starts.1),
-          attributeCount: Int32(attributeCount), payload: Int32(starts.2),
-          payloadCount: Int32(payloadCount)))
-      starts.0 += typeCount
-      starts.1 += attributeCount
-      starts.2 += payloadCount
-      streamRows -= 1
-      logRows -= 1
-    }
-    guard streamRows == 0, logRows == 0, runs.isAtEnd, times.isAtEnd, logs.isAtEnd,
-      sequences.isAtEnd, starts == (types.upperBound, attributes.upperBound, payloads.upperBound)
-    else { return nil }
-    return rows
+  // MARK: - Names
+
+  /// Streams in the block.
+  package var nameCount: Int { nameEnds.count }
+
+  /// The name of a stream, escaped as in a line.
+  @_lifetime(borrow self)
+  package func name(_ index: Int) -> RawSpan { names.memory.bytes(nameRange(index)) }
+
+  private func nameRange(_ index: Int) -> ByteRange {
+    (index == 0 ? 0 : nameEnds[index - 1])..<nameEnds[index]
   }
 
-  /// Which stream a row is of, as an index into the table's directory.
-  package func stream(_ row: Int) -> Int { Int(rows[row].stream) }
+  // MARK: - Rows
 
-  /// A row's time.
+  /// Which of the block's streams a row is of.
+  @inline(__always)
+  package func name(ofRow row: Int) -> Int { Int(rows[row].name) }
+
+  @inline(__always)
   package func time(_ row: Int) -> Timestamp {
-    Timestamp(nanosecondsSince1970: rows[row].time)
+    Timestamp(seconds: rows[row].seconds, nanoseconds: rows[row].nanoseconds)
   }
 
-  /// Whether row `left` comes before row `right` in time, then position.
-  package func precedes(_ left: Int, _ right: Int) -> Bool {
-    let first = rows[left]
-    let second = rows[right]
-    if first.time != second.time { return first.time < second.time }
-    if first.log != second.log { return first.log < second.log }
-    return first.sequence < second.sequence
+  @inline(__always)
+  package func key(_ row: Int) -> EventKey {
+    EventKey(
+      time: time(row), log: LogNumber(rows[row].log),
+      sequence: SequenceNumber(rows[row].sequence))
   }
 
-  /// Puts a row's event together as the line it was.
-  package func fill(_ event: inout StoredEvent, _ row: Int, _ streams: [TableStream]) {
+  /// The row's fields, as ranges of `bytes`, for judging it before its line is put together.
+  func fields(_ row: Int) -> EventLine {
+    var line = TableBlock.noFields
+    let (first, next) = (rows[row], rows[row + 1])
+    line.time = time(row)
+    line.type = Int(first.type)..<Int(next.type)
+    line.attributes = Int(first.attributes)..<Int(next.attributes)
+    line.payload = Int(first.payload)..<Int(next.payload)
+    return line
+  }
+
+  private static let noFields = StoredEvent().fields
+
+  /// The decoded columns.
+  var bytes: RawSpan {
+    @_lifetime(borrow self) get { part.bytes }
+  }
+
+  /// How long the row's parts are.
+  @inline(__always)
+  func sizes(_ row: Int) -> LineSizes {
+    let (first, next) = (rows[row], rows[row + 1])
+    return LineSizes(
+      stream: UInt32(nameRange(Int(first.name)).count), type: next.type &- first.type,
+      attributes: next.attributes &- first.attributes, payload: next.payload &- first.payload)
+  }
+
+  /// Puts the row's line together, as it was, at `offset` of `memory`.
+  @inline(__always)
+  mutating func putLine(
+    _ row: Int, _ sizes: LineSizes, into memory: inout AlignedBuffer, at offset: Int
+  ) {
     let entry = rows[row]
-    event.log = LogNumber(entry.log)
-    event.sequence = SequenceNumber(entry.sequence)
-    event.time = Timestamp(nanosecondsSince1970: entry.time)
-    event.isProvisional = false
-    let name = streams[Int(entry.stream)].name
-    event.bytes.removeAll(keepingCapacity: true)
-    event.time.append(to: &event.bytes)
-    event.bytes.append(Byte.space)
-    let streamStart = event.bytes.count
-    event.bytes.append(contentsOf: name)
-    let streamEnd = event.bytes.count
-    event.bytes.append(Byte.space)
-    let typeStart = event.bytes.count
-    memory.append(range(entry.type, entry.typeCount), to: &event.bytes)
-    let typeEnd = event.bytes.count
-    var attributeStart = typeEnd
-    if entry.attributeCount > 0 {
-      event.bytes.append(Byte.space)
-      attributeStart = event.bytes.count
-      memory.append(range(entry.attributes, entry.attributeCount), to: &event.bytes)
+    timeWriter.write(time(row), into: &memory, at: offset)
+    memory.store(Byte.space, at: offset &+ Timestamp.textByteCount)
+    memory.copy(names.memory.bytes(nameRange(Int(entry.name))), to: offset &+ LineSizes.streamStart)
+    var place = offset &+ sizes.streamEnd
+    memory.store(Byte.space, at: place)
+    part.copy(range(entry.type, sizes.type), to: &memory, at: place &+ 1)
+    place = offset &+ sizes.typeEnd
+    if sizes.attributes > 0 {
+      memory.store(Byte.space, at: place)
+      part.copy(range(entry.attributes, sizes.attributes), to: &memory, at: place &+ 1)
+      place &+= 1 &+ Int(sizes.attributes)
     }
-    let attributeEnd = event.bytes.count
-    event.bytes.append(Byte.tab)
-    let payloadStart = event.bytes.count
-    memory.append(range(entry.payload, entry.payloadCount), to: &event.bytes)
-    event.fields.time = event.time
-    event.fields.stream = streamStart..<streamEnd
-    event.fields.type = typeStart..<typeEnd
-    event.fields.attributes = attributeStart..<attributeEnd
-    event.fields.payload = payloadStart..<event.bytes.count
-    event.fields.line = 0..<event.bytes.count
+    memory.store(Byte.tab, at: place)
+    part.copy(range(entry.payload, sizes.payload), to: &memory, at: place &+ 1)
   }
 
-  private func range(_ start: Int32, _ count: Int32) -> ByteRange {
-    Int(start)..<(Int(start) + Int(count))
+  @inline(__always)
+  private func range(_ start: UInt32, _ count: UInt32) -> ByteRange {
+    Int(start)..<(Int(start) &+ Int(count))
+  }
+}
+
+/// How long the parts of a line are; with the grammar of EventLine this says where they lie.
+struct LineSizes {
+  var stream: UInt32
+  var type: UInt32
+  var attributes: UInt32
+  var payload: UInt32
+
+  static let streamStart = Timestamp.textByteCount + 1
+
+  var streamEnd: Int { LineSizes.streamStart &+ Int(stream) }
+  var typeEnd: Int { streamEnd &+ 1 &+ Int(type) }
+  var payloadStart: Int {
+    typeEnd &+ 1 &+ (attributes > 0 ? 1 &+ Int(attributes) : 0)
+  }
+  var byteCount: Int { payloadStart &+ Int(payload) }
+
+  /// Where the fields lie in a line that begins at 0.
+  func fields(_ time: Timestamp, _ line: inout EventLine) {
+    line.time = time
+    line.stream = LineSizes.streamStart..<streamEnd
+    line.type = (streamEnd &+ 1)..<typeEnd
+    let attributesStart = typeEnd &+ (attributes > 0 ? 1 : 0)
+    line.attributes = attributesStart..<(attributesStart &+ Int(attributes))
+    line.payload = payloadStart..<byteCount
+    line.line = 0..<byteCount
+  }
+}
+
+extension RawSpan {
+  /// Whether these bytes come before `other` in the order of names: byte by byte, the shorter first.
+  func precedes(_ other: RawSpan) -> Bool {
+    var offset = 0
+    let shorter = Swift.min(byteCount, other.byteCount)
+    while offset < shorter {
+      let left = word(at: offset)
+      let right = other.word(at: offset)
+      if left != right {
+        let same = (left ^ right).trailingZeroBitCount >> 3
+        guard offset + same < shorter else { break }
+        return byte(at: offset + same) < other.byte(at: offset + same)
+      }
+      offset += 8
+    }
+    return byteCount < other.byteCount
   }
 }

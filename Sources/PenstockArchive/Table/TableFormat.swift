@@ -1,52 +1,68 @@
 // The table: an immutable archive file of sorted, compressed blocks. Numbers are little-endian.
 //
-//     file     = header block* footer trailer
+//     file     = header ( block | page )* footer trailer
 //
 //     header   64 bytes
 //        0  16  magic "penstock-table\n\0"
 //       16   4  version (1)
 //       20   4  reserved, 0
-//       24  16  store identifier, high then low
+//       24  16  store identifier, high word then low word
 //       40  20  reserved, 0
 //       60   4  CRC-32C of bytes 0 … 59
-//
-//     block    24 bytes, then a column entry of 12 bytes each, then the columns' bytes
-//        0   4  magic "blk1"
-//        4   4  rows
-//        8   4  columns
-//       12   4  stored bytes: entries and columns
-//       16   4  reserved, 0
-//       20   4  CRC-32C of bytes 0 … 19 and the stored bytes
-//     entry    kind u16, encoding u16, raw bytes u32, stored bytes u32
-//     kinds    1 streams     runs: stream index − the one before, rows                (varints)
-//              2 times       nanoseconds − those of the row before                    (zigzag)
-//              3 logs        runs: log, rows                                          (varints)
-//              4 sequences   sequence − that of the row before                        (zigzag)
-//              5 type sizes  6 attribute sizes  7 payload sizes                       (varints)
-//              8 types       9 attributes      10 payloads                            (bytes)
-//              Readers skip kinds they do not know.
-//     encoding 0 raw   1 LZ4 block
-//     varint   seven bits a byte, lowest first, the top bit set on all but the last; at most 19
-//              bytes. zigzag: (n << 1) ^ (n >> 127), then varint. The row before the first is 0.
-//
-//     footer   sections, in this order, each: raw bytes u32, stored bytes u32, encoding u32, bytes
-//        streams  count, then for each name, ascending by bytes: bytes shared with the name before,
-//                 bytes that follow, those bytes, events, first block, last block, first time,
-//                 last time − first time                                (varints; times zigzag)
-//        blocks   count, then for each: offset, bytes, rows, first stream, last stream,
-//                 first time, last time − first time                    (varints; times zigzag)
-//        covered  count, then for each: log, first sequence, last sequence           (varints)
-//     trailer  64 bytes
-//        0   8  offset of the footer      8   8  bytes of the footer
+//     trailer  64 bytes, the last of the file
+//        0   8  offset of the footer      8   8  bytes of the footer, up to the trailer
 //       16   8  events                   24   8  hash of the events (EventHash)
-//       32  12  reserved, 0              44   4  CRC-32C of the footer
+//       32   8  streams                  40   8  reserved, 0
 //       48   4  version (1)              52   8  magic "pstkend\n"
 //       60   4  CRC-32C of bytes 0 … 59
 //
+//     Blocks, pages and the footer are parts. Parts follow each other without a gap.
+//     part     24 bytes, a column entry of 12 bytes for each column, the columns as stored
+//        0   4  magic: "blk1", "dir1" or "ftr1"
+//        4   4  rows: events of a block, streams of a page, blocks of the footer
+//        8   4  columns
+//       12   4  stored bytes: entries and columns
+//       16   4  raw bytes: all columns, decoded
+//       20   4  CRC-32C of bytes 0 … 19 and the stored bytes
+//     entry    kind u16, encoding u16, raw bytes u32, stored bytes u32
+//     kinds    of a block
+//               1 names            its streams, ascending: front-coded names
+//               2 counts           for each name: rows                              (varints)
+//               3 times            nanoseconds − those of the row before            (zigzag)
+//               4 logs             runs: log, rows                                  (varints)
+//               5 sequences        sequence − that of the row before                (zigzag)
+//               6 type sizes   7 attribute sizes   8 payload sizes                  (varints)
+//               9 types       10 attributes       11 payloads                       (bytes)
+//              of a page: the streams of the directory, ascending over all pages
+//              32 names            front-coded
+//              33 streams          for each: events, first block − that of the one before, last
+//                                  block − first block, first time − that of the one before
+//                                  (zigzag), last time − first time                 (varints)
+//              of the footer
+//              48 pages            for each: offset − end of the page before, bytes, streams,
+//                                  bytes of the first name, that name               (varints)
+//              49 blocks           for each: offset − end of the block before, bytes, raw bytes,
+//                                  rows, first stream − that of the block before, last stream −
+//                                  first stream, first time − that of the block before (zigzag),
+//                                  last time − first time                           (varints)
+//              50 covered          for each log: log, first and last sequence, first and last
+//                                  segment                                          (varints)
+//              A reader skips kinds from 0x8000 on that it does not know. Any other unknown kind,
+//              and an unknown encoding, means that a newer version wrote the part.
+//     encoding 0 raw   1 LZ4 block
+//     name     bytes shared with the name before, bytes that follow (varints), those bytes; the
+//              first of a part shares none
+//     varint   seven bits a byte, lowest first, the top bit set on all but the last; at most 19
+//              bytes. zigzag: (n << 1) ^ (n >> 127), then varint. What stands before the first row,
+//              stream, page or block is 0; pages and blocks begin behind the header.
+//
 // Rows are sorted by stream, then time, then log and sequence. A block holds about `blockByteCount`
-// of rows: many small streams share one, a long one spans many. Type, attributes and payload are
-// the escaped bytes of the event line, so a line comes out as it went in. Every number is checked
-// against what holds it before it is used; a checksum that does not hold costs its block only.
+// of lines: many small streams share one, a long one spans many. A block says of itself what it
+// holds, so a damaged directory or footer costs no event. Streams and blocks are numbered in their
+// order. The directory is searched by the pages' first names: a table of a million streams opens by
+// its footer alone. Type, attributes and payload are the escaped bytes of the event line, so a line
+// comes out as it went in. Every number is checked against what holds it before it is used; a
+// checksum that does not hold costs its part only.
 
 package import PenstockCore
 
@@ -55,27 +71,46 @@ enum TableFormat {
   static let version: UInt32 = 1
   static let headerByteCount = 64
   static let trailerByteCount = 64
-  static let blockHeaderByteCount = 24
+  static let partHeaderByteCount = 24
   static let entryByteCount = 12
   static let headerMagic: StaticString = "penstock-table\n\0"
-  static let blockMagic: UInt32 = 0x316B_6C62
   static let trailerMagic: StaticString = "pstkend\n"
 
-  /// Rows of a block before it is closed, in raw bytes: larger blocks gained 4 % in size and made
-  /// a single event dearer to read.
+  /// Bytes of lines after which a block is closed: larger blocks gained 4 % in size and made a
+  /// single event dearer to read.
   static let blockByteCount = 256 << 10
-  /// Largest raw column a reader accepts: a block and one event of the largest size, escaped.
-  static let columnByteCountMax = 8 << 20
-  /// Most rows a reader accepts in a block: each takes at least five bytes of columns.
-  static let rowCountMax = 1 << 20
-  /// Largest footer section a reader accepts, raw: a million streams with names of 64 bytes.
-  static let sectionByteCountMax = 256 << 20
+  /// Raw bytes after which a page of the directory is closed: what a search for one stream reads.
+  static let pageByteCount = 16 << 10
+  /// Most rows a block may have. The shortest line has 36 bytes, so a block is full at 7,500.
+  static let rowCountMax = 1 << 16
+  /// Most raw bytes of a block or a page a reader accepts: a block's worth and one event of the
+  /// largest size, escaped, twice over.
+  static let rawByteCountMax = 8 << 20
+  /// Most raw bytes of a footer a reader accepts: a million blocks and pages.
+  static let footerByteCountMax = 256 << 20
+  /// An LZ4 block cannot hold more than this many times its own size.
+  static let expansionMax = 255
+  /// Most columns a part may have.
+  static let columnCountMax = 64
+  /// Kinds from this one on may be skipped by readers that do not know them.
+  static let skippableKind: UInt16 = 0x8000
+
+  /// What a part is.
+  enum Part: UInt32 {
+    case block = 0x316B_6C62
+    case page = 0x3172_6964
+    case footer = 0x3172_7466
+  }
 
   /// What a column holds.
   enum Column: UInt16, CaseIterable {
-    case streams = 1
-    case times, logs, sequences, typeSizes, attributeSizes, payloadSizes, types, attributes,
+    case names = 1
+    case counts, times, logs, sequences, typeSizes, attributeSizes, payloadSizes, types, attributes,
       payloads
+    case pageNames = 32
+    case pageStreams
+    case pages = 48
+    case blocks, covered
   }
 }
 
@@ -83,7 +118,11 @@ enum TableFormat {
 package enum EventHash {
   /// The hash of one event: of its line without LF, and of its position.
   package static func of(_ line: RawSpan, _ log: LogNumber, _ sequence: SequenceNumber) -> UInt64 {
-    let sum = line.checksum()
+    of(checksum: line.checksum(), log, sequence)
+  }
+
+  /// The same, from the CRC-32C of the line.
+  static func of(checksum sum: UInt32, _ log: LogNumber, _ sequence: SequenceNumber) -> UInt64 {
     let place = sequence.value &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(log.value) << 56
     return (UInt64(sum) << 32 | UInt64(sum)) &* 0xD6E8_FEB8_6659_FD93 ^ place
   }
@@ -97,10 +136,18 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case notATable
     /// Written by a newer version.
     case newerVersion(UInt32)
-    /// The footer's checksum or one of its numbers does not hold.
+    /// Trailer or footer are damaged; the blocks are found without them.
     case damagedFooter
     /// A block's checksum or one of its numbers does not hold.
     case damagedBlock(index: Int, streams: String, times: String)
+    /// Bytes between the parts that are none; found without a footer.
+    case damagedBytes(ByteRange)
+    /// A page of the directory is damaged: searches look at all blocks of its streams.
+    case damagedPage(index: Int)
+    /// A part has an encoding or a column of a newer version.
+    case newerPart(offset: Int)
+    /// What the footer or the directory says of a block or stream is not so.
+    case contradiction(String)
     /// The events read back are not those that went in.
     case notProved
   }
@@ -114,10 +161,28 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case .newerVersion(let version):
       "\(path) has table version \(version) and this program reads version "
         + "\(TableFormat.version): use a newer penstock"
-    case .damagedFooter: "\(path): the footer is damaged; none of its events can be read"
+    case .damagedFooter: "\(path): the footer is damaged; its blocks are read one after the other"
     case .damagedBlock(let index, let streams, let times):
       "\(path): block \(index) is damaged: events of \(streams) from \(times) cannot be read"
+    case .damagedBytes(let range):
+      "\(path): bytes \(range.lowerBound)–\(range.upperBound - 1) are damaged; events in them "
+        + "cannot be read"
+    case .damagedPage(let index):
+      "\(path): page \(index) of the directory is damaged; no event is lost, looking for a stream "
+        + "takes longer"
+    case .newerPart(let offset):
+      "\(path): what stands at byte \(offset) was written by a newer penstock: use that version"
+    case .contradiction(let what): "\(path): \(what)"
     case .notProved: "\(path): the events read back are not those that were written"
+    }
+  }
+
+  /// Whether events cannot be read because of it.
+  package var isLoss: Bool {
+    switch fault {
+    case .file, .notATable, .newerVersion, .damagedBlock, .damagedBytes, .newerPart, .notProved:
+      true
+    case .damagedFooter, .damagedPage, .contradiction: false
     }
   }
 }

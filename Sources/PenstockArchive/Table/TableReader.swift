@@ -1,290 +1,276 @@
-// Reads a table: trailer, footer, then blocks on demand.
+// Reads a table: trailer and footer when it is opened, pages and blocks on demand.
+//
+//     init ─▶ candidates(selection) ─▶ load(block) …          streams, stream(named:), verify
+//       └── footer damaged ─▶ TableSalvage: the blocks, found one after the other
+//
+// Memory: the index of the blocks, about 80 bytes each; a page or a block at a time.
 
 package import PenstockCore
-
-/// What a table says about one of its blocks.
-package struct TableBlockEntry: Equatable, Sendable {
-  package var offset: Int
-  package var byteCount: Int
-  package var rowCount: Int
-  /// Indexes into the stream directory.
-  package var streams: ClosedRange<Int>
-  package var earliest: Timestamp
-  package var latest: Timestamp
-}
-
-/// What a table says about one of its streams.
-package struct TableStream: Equatable, Sendable {
-  /// The name as in an event line, escaped.
-  package var name: [UInt8]
-  package var eventCount: UInt64
-  package var blocks: ClosedRange<Int>
-  package var earliest: Timestamp
-  package var latest: Timestamp
-}
 
 /// An open table.
 package final class TableReader<Files: FileSystem> {
   package let path: String
-  package let streams: [TableStream]
-  package let blocks: [TableBlockEntry]
-  /// Lowest and highest sequence of each log that has events here.
-  package let covered: [(log: LogNumber, sequences: ClosedRange<UInt64>)]
-  package let eventCount: UInt64
-  package let hash: UInt64
   package let store: StoreIdentifier
+  package let blocks: [TableBlockEntry]
+  /// Which events and segments of each log the table, and those written with it, hold.
+  package let covered: [TableCoverage]
+  package let eventCount: UInt64
+  package let streamCount: Int
+  /// The sum of `EventHash` over the events that went in.
+  package let hash: UInt64
+  /// What is wrong with the table as a whole: empty, unless the footer was damaged.
+  package let damage: [TableError]
   /// Blocks read and decoded so far.
   package private(set) var decodedBlockCount = 0
 
+  let pages: [TablePageEntry]
   private let files: Files
-  private let file: File
+  private let file: TableFile
+  private var part = TablePart()
 
   /// Opens the table at `path`.
   /// - Parameter pastCache: reads see the disk, not the page cache.
   package init(_ files: Files, path: String, pastCache: Bool = false) throws(TableError) {
     self.files = files
     self.path = path
-    let opened: File
-    let footer: Footer
+    let opened: TableFile
     do throws(FileError) {
-      opened = try files.open(path, .read)
+      opened = try TableFile(files, path, pastCache: pastCache)
     } catch {
       throw TableError(path: path, fault: .file(error))
     }
-    if pastCache { files.dropCache(opened) }
+    let opening: TableOpening<Files>
     do throws(TableError) {
-      footer = try Footer(files, opened, path)
+      opening = try TableOpening(files, opened, path)
     } catch {
-      files.close(opened)
+      files.close(opened.file)
       throw error
     }
     file = opened
-    streams = footer.streams
-    blocks = footer.blocks
-    covered = footer.covered
-    eventCount = footer.eventCount
-    hash = footer.hash
-    store = footer.store
+    store = opening.store
+    pages = opening.footer.pages
+    blocks = opening.footer.blocks
+    covered = opening.footer.covered
+    eventCount = opening.trailer.eventCount
+    streamCount = Int(opening.trailer.streamCount)
+    hash = opening.trailer.hash
+    damage = opening.damage
   }
 
-  deinit { files.close(file) }
+  deinit { files.close(file.file) }
 
   /// Reads and checks one block.
-  package func block(_ index: Int) throws(TableError) -> TableBlock {
+  package func load(_ index: Int, into block: inout TableBlock) throws(TableError) {
     let entry = blocks[index]
     decodedBlockCount += 1
-    var memory = AlignedBuffer(byteCount: entry.byteCount)
+    let reading: TablePart.Reading
     do throws(FileError) {
-      let count = try files.read(file, into: &memory, 0..<entry.byteCount, at: entry.offset)
-      guard count == entry.byteCount,
-        let block = TableBlock(memory.bytes(0..<count), entry, streamCount: streams.count)
-      else { throw FileError(.read, path, code: 0) }
-      return block
+      reading = try block.load(files, file, entry.place)
     } catch {
-      if error.code != 0 { throw TableError(path: path, fault: .file(error)) }
-      throw TableError(path: path, fault: damage(index))
+      throw TableError(path: path, fault: .file(error))
+    }
+    switch reading {
+    case .whole: return
+    case .damaged: throw TableError(path: path, fault: blockDamage(index))
+    case .newer: throw TableError(path: path, fault: .newerPart(offset: entry.place.lowerBound))
     }
   }
 
-  private func damage(_ index: Int) -> TableError.Fault {
+  private func blockDamage(_ index: Int) -> TableError.Fault {
     let entry = blocks[index]
-    let first = String(decoding: streams[entry.streams.lowerBound].name, as: UTF8.self)
-    let last = String(decoding: streams[entry.streams.upperBound].name, as: UTF8.self)
+    let first = name(ofStream: entry.streams.lowerBound)
+    let last = name(ofStream: entry.streams.upperBound)
     return .damagedBlock(
       index: index, streams: first == last ? first : "\(first) … \(last)",
       times: "\(entry.earliest.text) to \(entry.latest.text)")
   }
 
-  /// Reads every block and compares count and hash with what went in.
-  /// - Returns: what is wrong; empty when the table is whole.
-  package func verify() -> [TableError] {
-    var errors: [TableError] = []
-    var count: UInt64 = 0
-    var sum: UInt64 = 0
-    var event = StoredEvent()
-    for index in blocks.indices {
-      do throws(TableError) {
-        let block = try block(index)
-        for row in 0..<block.rowCount {
-          block.fill(&event, row, streams)
-          sum &+= EventHash.of(event.bytes.rawSpan, event.log, event.sequence)
-          count += 1
-        }
-      } catch {
-        errors.append(error)
-      }
-    }
-    if errors.isEmpty, count != eventCount || sum != hash {
-      errors.append(TableError(path: path, fault: .notProved))
-    }
-    return errors
+  private func name(ofStream stream: Int) -> String {
+    guard let index = pages.firstIndex(where: { $0.streams.contains(stream) }),
+      let streams = try? page(index)
+    else { return "stream \(stream)" }
+    return String(decoding: streams[stream - pages[index].streams.lowerBound].name, as: UTF8.self)
   }
-}
 
-/// Trailer and footer, read and checked.
-private struct Footer {
-  var streams: [TableStream] = []
-  var blocks: [TableBlockEntry] = []
-  var covered: [(log: LogNumber, sequences: ClosedRange<UInt64>)] = []
-  var eventCount: UInt64 = 0
-  var hash: UInt64 = 0
-  var store = StoreIdentifier(high: 0, low: 0)
+  // MARK: - Directory
 
-  init<Files: FileSystem>(_ files: Files, _ file: File, _ path: String) throws(TableError) {
+  /// The streams of one page.
+  func page(_ index: Int) throws(TableError) -> [TableStream] {
+    let reading: TablePart.Reading
     do throws(FileError) {
-      if try read(files, file) { return }
+      reading = try part.load(files, file, pages[index].place, .page)
     } catch {
       throw TableError(path: path, fault: .file(error))
     }
-    throw TableError(path: path, fault: Footer.classify(files, file))
-  }
-
-  private static func classify<Files: FileSystem>(_ files: Files, _ file: File)
-    -> TableError.Fault
-  {
-    var memory = AlignedBuffer(byteCount: TableFormat.headerByteCount)
-    let count =
-      (try? files.read(file, into: &memory, 0..<TableFormat.headerByteCount, at: 0)) ?? 0
-    let span = memory.bytes(0..<count)
-    guard count == TableFormat.headerByteCount, span.hasBytes(TableFormat.headerMagic, at: 0)
-    else { return .notATable }
-    let version = UInt32(truncatingIfNeeded: span.word(at: 16))
-    return version > TableFormat.version ? .newerVersion(version) : .damagedFooter
-  }
-
-  /// False unless everything holds.
-  private mutating func read<Files: FileSystem>(_ files: Files, _ file: File)
-    throws(FileError) -> Bool
-  {
-    let size = try files.byteCount(file)
-    guard size >= TableFormat.headerByteCount + TableFormat.trailerByteCount else { return false }
-    var memory = AlignedBuffer(byteCount: 4096)
-    var count = try files.read(file, into: &memory, 0..<TableFormat.headerByteCount, at: 0)
-    guard count == TableFormat.headerByteCount, readHeader(memory.bytes(0..<count)) else {
-      return false
+    if reading == .newer {
+      throw TableError(path: path, fault: .newerPart(offset: pages[index].place.lowerBound))
     }
+    guard reading == .whole,
+      let streams = part.streams(of: pages[index], blockCount: blocks.count)
+    else { throw TableError(path: path, fault: .damagedPage(index: index)) }
+    return streams
+  }
+
+  /// Calls `body` with every stream in order of their names; false when pages were damaged, and
+  /// what is said of streams is not all.
+  package func forEachStream(_ body: (TableStream) -> Void) throws(TableError) -> Bool {
+    var isWhole = damage.isEmpty
+    for index in pages.indices {
+      do throws(TableError) {
+        for stream in try page(index) { body(stream) }
+      } catch {
+        if case .file = error.fault { throw error }
+        isWhole = false
+      }
+    }
+    return isWhole
+  }
+
+  /// What the table says about one stream; nil when it has none of this name, escaped as in a line.
+  package func stream(named name: [UInt8]) throws(TableError) -> TableStream? {
+    for index in pageRange(beginningWith: name) {
+      if let found = try page(index).first(where: { $0.name == name }) { return found }
+    }
+    return nil
+  }
+
+  /// The pages that can hold names that begin with `prefix`.
+  private func pageRange(beginningWith prefix: [UInt8]) -> Range<Int> {
+    var low = 0
+    var high = pages.count
+    // The last page whose first name is not behind the prefix.
+    while low < high {
+      let middle = (low + high) / 2
+      if prefix.lexicographicallyPrecedes(pages[middle].firstName) {
+        high = middle
+      } else {
+        low = middle + 1
+      }
+    }
+    let start = max(0, low - 1)
+    var end = low
+    while end < pages.count, pages[end].firstName.starts(with: prefix) { end += 1 }
+    return start..<end
+  }
+
+  /// The blocks that can hold events of the selection, by stream and time, in stored order.
+  package func candidates(_ selection: Selection) throws(TableError) -> [Int] {
+    let timely = blocks.indices.filter {
+      selection.mayMatch(blocks[$0].earliest...blocks[$0].latest)
+    }
+    guard !selection.streams.isEmpty, damage.isEmpty, !timely.isEmpty else { return timely }
+    var wantedPages = [Bool](repeating: false, count: pages.count)
+    for pattern in selection.streams {
+      let prefix = Escape.encode(pattern.prefix.rawSpan, .word)
+      for index in pageRange(beginningWith: prefix) { wantedPages[index] = true }
+    }
+    var wantedBlocks = [Bool](repeating: false, count: blocks.count)
+    for index in pages.indices where wantedPages[index] {
+      try mark(&wantedBlocks, page: index, selection)
+    }
+    return timely.filter { wantedBlocks[$0] }
+  }
+
+  private func mark(_ wanted: inout [Bool], page index: Int, _ selection: Selection)
+    throws(TableError)
+  {
+    let streams: [TableStream]
+    do throws(TableError) {
+      streams = try page(index)
+    } catch {
+      if case .file = error.fault { throw error }
+      // Blocks name their streams themselves: those of a damaged page are looked at.
+      for (block, entry) in blocks.enumerated() where pages[index].streams.overlaps(entry.streams) {
+        wanted[block] = true
+      }
+      return
+    }
+    for stream in streams where selection.matches(stream: stream.name.rawSpan) {
+      guard selection.mayMatch(stream.earliest...stream.latest) else { continue }
+      for block in stream.blocks { wanted[block] = true }
+    }
+  }
+}
+
+/// What opening a table finds.
+private struct TableOpening<Files: FileSystem> {
+  var store = StoreIdentifier(high: 0, low: 0)
+  var trailer = TableTrailer(footer: 0..<0, eventCount: 0, hash: 0, streamCount: 0)
+  var footer = TableFooter()
+  var damage: [TableError] = []
+
+  init(_ files: Files, _ file: TableFile, _ path: String) throws(TableError) {
+    let refused: TableError.Fault?
+    do throws(FileError) {
+      refused = try open(files, file, path)
+    } catch {
+      throw TableError(path: path, fault: .file(error))
+    }
+    if let refused { throw TableError(path: path, fault: refused) }
+  }
+
+  /// Why the table cannot be read at all, or nil.
+  private mutating func open(_ files: Files, _ file: TableFile, _ path: String) throws(FileError)
+    -> TableError.Fault?
+  {
+    let size = try files.byteCount(file.file)
+    var memory = AlignedBuffer(byteCount: AlignedBuffer.pageByteCount)
+    let header = try TableOpening.read(
+      files, file, &memory, 0..<min(size, TableFormat.headerByteCount))
+    var isForeign = false
+    switch TableHeader.read(memory.bytes(header)) {
+    case .newerVersion(let version): return .newerVersion(version)
+    case .header(let header): store = header.store
+    case .damaged: break
+    case .foreign: isForeign = true
+    }
+    switch try readFooter(files, file, size, &memory) {
+    case .whole: return nil
+    case .newer: return .newerPart(offset: trailer.footer.lowerBound)
+    case .damaged: break
+    }
+    let salvage = try TableSalvage(files, file, fileByteCount: size)
+    if isForeign, salvage.blocks.isEmpty { return .notATable }
+    take(salvage, path)
+    return nil
+  }
+
+  private mutating func take(_ salvage: TableSalvage, _ path: String) {
+    damage = [TableError(path: path, fault: .damagedFooter)]
+    damage += salvage.damaged.map { TableError(path: path, fault: .damagedBytes($0)) }
+    footer = TableFooter()
+    footer.blocks = salvage.blocks
+    trailer.eventCount = salvage.blocks.reduce(0) { $0 + UInt64($1.rowCount) }
+  }
+
+  /// Where `range` of the file lies in `memory`; nowhere when the device cannot read it.
+  private static func read(
+    _ files: Files, _ file: TableFile, _ memory: inout AlignedBuffer, _ range: ByteRange
+  ) throws(FileError) -> ByteRange {
+    do throws(FileError) {
+      return try file.read(files, range, into: &memory) ?? 0..<0
+    } catch {
+      guard System.isUnreadableBlock(error.code) else { throw error }
+      return 0..<0
+    }
+  }
+
+  private mutating func readFooter(
+    _ files: Files, _ file: TableFile, _ size: Int, _ memory: inout AlignedBuffer
+  ) throws(FileError) -> TablePart.Reading {
     let start = size - TableFormat.trailerByteCount
-    count = try files.read(file, into: &memory, 0..<TableFormat.trailerByteCount, at: start)
-    guard count == TableFormat.trailerByteCount,
-      let place = readTrailer(memory.bytes(0..<count), start)
-    else { return false }
-    var footer = AlignedBuffer(byteCount: max(1, place.range.count))
-    count = try files.read(file, into: &footer, 0..<place.range.count, at: place.range.lowerBound)
-    guard count == place.range.count, footer.bytes(0..<count).checksum() == place.checksum else {
-      return false
-    }
-    return readSections(footer.bytes(0..<count), place.range.lowerBound)
-  }
-
-  private mutating func readHeader(_ span: RawSpan) -> Bool {
-    guard span.hasBytes(TableFormat.headerMagic, at: 0),
-      UInt32(truncatingIfNeeded: span.word(at: 16)) == TableFormat.version,
-      UInt32(truncatingIfNeeded: span.word(at: 60)) == span.extracting(0..<60).checksum()
-    else { return false }
-    store = StoreIdentifier(high: span.word(at: 24), low: span.word(at: 32))
-    return true
-  }
-
-  private mutating func readTrailer(_ span: RawSpan, _ trailerStart: Int)
-    -> (range: ByteRange, checksum: UInt32)?
-  {
-    guard span.hasBytes(TableFormat.trailerMagic, at: 52),
-      UInt32(truncatingIfNeeded: span.word(at: 48)) == TableFormat.version,
-      UInt32(truncatingIfNeeded: span.word(at: 60)) == span.extracting(0..<60).checksum()
-    else { return nil }
-    let offset = span.word(at: 0)
-    let count = span.word(at: 8)
-    eventCount = span.word(at: 16)
-    hash = span.word(at: 24)
-    guard offset <= UInt64(trailerStart), count <= UInt64(trailerStart) - offset,
-      Int(offset) + Int(count) == trailerStart
-    else { return nil }
-    return (Int(offset)..<trailerStart, UInt32(truncatingIfNeeded: span.word(at: 44)))
-  }
-
-  private mutating func readSections(_ span: RawSpan, _ blocksEnd: Int) -> Bool {
-    var reader = NumberReader(0..<span.byteCount)
-    for section in 0..<3 {
-      guard let raw = reader.word32(span), let stored = reader.word32(span),
-        let encoding = reader.word32(span), raw <= UInt32(TableFormat.sectionByteCountMax),
-        let range = reader.bytes(Int(stored))
-      else { return false }
-      var memory = AlignedBuffer(byteCount: max(1, Int(raw)))
-      guard
-        ColumnEncoding.decode(
-          span.extracting(range), encoding: UInt16(truncatingIfNeeded: encoding),
-          rawByteCount: Int(raw), into: &memory, at: 0)
-      else { return false }
-      let bytes = memory.bytes(0..<Int(raw))
-      let isWhole =
-        section == 0
-        ? readStreams(bytes) : section == 1 ? readBlocks(bytes, blocksEnd) : readCovered(bytes)
-      guard isWhole else { return false }
-    }
-    return reader.isAtEnd && checkReferences()
-  }
-
-  private mutating func readStreams(_ span: RawSpan) -> Bool {
-    var reader = NumberReader(0..<span.byteCount)
-    guard let count = reader.count(span, max: span.byteCount) else { return false }
-    var previous: [UInt8] = []
-    for _ in 0..<count {
-      guard let shared = reader.count(span, max: previous.count),
-        let rest = reader.count(span, max: EventLine.streamByteCountMax),
-        let range = reader.bytes(rest), let events = reader.varint(span),
-        let first = reader.count(span, max: Int(Int32.max)),
-        let last = reader.count(span, max: Int(Int32.max)), first <= last,
-        let earliest = reader.time(span), let latest = reader.time(span, after: earliest),
-        earliest <= latest
-      else { return false }
-      let name = previous[..<shared] + span.extracting(range).array()
-      streams.append(
-        TableStream(
-          name: Array(name), eventCount: events, blocks: first...last,
-          earliest: Timestamp(nanosecondsSince1970: earliest),
-          latest: Timestamp(nanosecondsSince1970: latest)))
-      previous = Array(name)
-    }
-    return reader.isAtEnd
-  }
-
-  private mutating func readBlocks(_ span: RawSpan, _ end: Int) -> Bool {
-    var reader = NumberReader(0..<span.byteCount)
-    guard let count = reader.count(span, max: span.byteCount) else { return false }
-    var expected = TableFormat.headerByteCount
-    for _ in 0..<count {
-      guard let offset = reader.count(span, max: end), offset == expected,
-        let byteCount = reader.count(span, max: end - offset),
-        byteCount >= TableFormat.blockHeaderByteCount,
-        let rows = reader.count(span, max: TableFormat.rowCountMax), rows > 0,
-        let first = reader.count(span, max: streams.count - 1),
-        let last = reader.count(span, max: streams.count - 1), first <= last,
-        let earliest = reader.time(span), let latest = reader.time(span, after: earliest),
-        earliest <= latest
-      else { return false }
-      expected = offset + byteCount
-      blocks.append(
-        TableBlockEntry(
-          offset: offset, byteCount: byteCount, rowCount: rows, streams: first...last,
-          earliest: Timestamp(nanosecondsSince1970: earliest),
-          latest: Timestamp(nanosecondsSince1970: latest)))
-    }
-    return reader.isAtEnd && expected == end
-  }
-
-  private mutating func readCovered(_ span: RawSpan) -> Bool {
-    var reader = NumberReader(0..<span.byteCount)
-    guard let count = reader.count(span, max: 256) else { return false }
-    for _ in 0..<count {
-      guard let log = reader.count(span, max: 255), let first = reader.varint(span),
-        let last = reader.varint(span), first <= last
-      else { return false }
-      covered.append((LogNumber(UInt8(log)), first...last))
-    }
-    return reader.isAtEnd
-  }
-
-  private func checkReferences() -> Bool {
-    streams.allSatisfy { $0.blocks.upperBound < blocks.count }
+    guard start >= TableFormat.headerByteCount else { return .damaged }
+    let range = try TableOpening.read(files, file, &memory, start..<size)
+    guard let found = TableTrailer(memory.bytes(range), at: start) else { return .damaged }
+    trailer = found
+    var part = TablePart()
+    let reading = try part.load(files, file, found.footer, .footer)
+    guard reading == .whole else { return reading }
+    guard
+      let read = TableFooter(
+        part, end: found.footer.lowerBound, streamCount: found.streamCount)
+    else { return .damaged }
+    footer = read
+    return .whole
   }
 }

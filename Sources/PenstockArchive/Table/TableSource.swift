@@ -1,136 +1,127 @@
-// A table, and each of its blocks, as sources of a time-ordered merge.
+// The events of one table as a source of the merge.
 //
-// Blocks of different streams overlap in time; so a table is itself a merge of its blocks, each
-// opened when the read reaches its first time and let go at its end. Only the blocks that can hold
-// what is asked for become sources.
+//     open ─▶ candidate blocks ─▶ window ─▶ events ─▶ window … ─▶ end
+//
+// The table is open only while a window is filled: a read over any number of tables keeps one file
+// open, and a table that fits its window is read once. One that was merged away meanwhile is gone
+// when the next window is filled; the read then takes a new snapshot.
 
-internal import PenstockCore
-
-/// One block's matching events in time order.
-final class BlockSource<Files: FileSystem>: EventSource {
-  private let table: TableReader<Files>
-  private let index: Int
-  private let selection: Selection
-  private let wanted: Set<Int>?
-  private let direction: ReadDirection
-  private let damage: DamageLog
-  private var block: TableBlock?
-  private var order: [Int32] = []
-  private var position = 0
-  private var isOpen = false
-
-  /// - Parameter wanted: indexes of the streams asked for; nil for all.
-  init(
-    _ table: TableReader<Files>, _ index: Int, _ selection: Selection, wanted: Set<Int>?,
-    _ direction: ReadDirection, _ damage: DamageLog
-  ) {
-    self.table = table
-    self.index = index
-    self.selection = selection
-    self.wanted = wanted
-    self.direction = direction
-    self.damage = damage
-  }
-
-  var bound: Timestamp {
-    direction == .forward ? table.blocks[index].earliest : table.blocks[index].latest
-  }
-
-  func next(_ event: inout StoredEvent) throws(ReadError) -> Bool {
-    if !isOpen { try open() }
-    guard let block else { return false }
-    while position < order.count {
-      let row = Int(order[position])
-      position += 1
-      block.fill(&event, row, table.streams)
-      if selection.matchesBody(event.bytes.rawSpan, event.fields) { return true }
-    }
-    self.block = nil
-    order = []
-    return false
-  }
-
-  private func open() throws(ReadError) {
-    isOpen = true
-    let opened: TableBlock
-    do throws(TableError) {
-      opened = try table.block(index)
-    } catch {
-      if case .file(let failure) = error.fault { throw ReadError(failure) }
-      damage.note(error.description)
-      return
-    }
-    order.reserveCapacity(opened.rowCount)
-    for row in 0..<opened.rowCount
-    where (wanted?.contains(opened.stream(row)) ?? true) && selection.matches(opened.time(row)) {
-      order.append(Int32(row))
-    }
-    let isForward = direction == .forward
-    order.sort { left, right in
-      isForward
-        ? opened.precedes(Int(left), Int(right)) : opened.precedes(Int(right), Int(left))
-    }
-    block = opened
-  }
-}
+package import PenstockCore
 
 /// One table's matching events in time order.
-final class TableSource<Files: FileSystem>: EventSource {
+package final class TableSource<Files: FileSystem>: EventSource {
   private let files: Files
   private let path: String
   private let entry: TableEntry
   private let selection: Selection
   private let direction: ReadDirection
+  private let countWanted: Int
   private let damage: DamageLog
-  private var merged: MergedCursor?
+  private let budget: WindowBudget
+  private var granted = 0
+  private var window = TableWindow(byteCountMax: 1, countMax: 1, behind: nil, .forward)
+  private var position = 0
   private var isOpen = false
+  /// Blocks decoded so far.
+  package private(set) var decodedBlockCount = 0
 
-  init(
+  /// - Parameter limit: events that are wanted of all sources together, at most.
+  package init(
     _ files: Files, _ layout: StoreLayout, _ entry: TableEntry, _ selection: Selection,
-    _ direction: ReadDirection, _ damage: DamageLog
+    _ direction: ReadDirection, limit: Int = .max, _ damage: DamageLog, _ budget: WindowBudget
   ) {
     self.files = files
     path = layout.archive + "/" + entry.name
     self.entry = entry
     self.selection = selection
     self.direction = direction
+    countWanted = limit
     self.damage = damage
+    self.budget = budget
   }
 
-  var bound: Timestamp { direction == .forward ? entry.earliest : entry.latest }
+  deinit { budget.giveBack(granted) }
 
-  func next(_ event: inout StoredEvent) throws(ReadError) -> Bool {
-    if !isOpen { try open() }
-    return try merged?.next(&event) ?? false
+  package var bound: Timestamp { direction == .forward ? entry.earliest : entry.latest }
+
+  package func next(_ event: inout StoredEvent) throws(ReadError) -> Bool {
+    while position == window.entries.count {
+      guard !isOpen || window.isCut else {
+        release()
+        return false
+      }
+      try refill()
+    }
+    window.give(position, &event)
+    position += 1
+    return true
   }
 
-  private func open() throws(ReadError) {
-    isOpen = true
-    let table: TableReader<Files>
+  private func release() {
+    budget.giveBack(granted)
+    granted = 0
+    window = TableWindow(byteCountMax: 1, countMax: 1, behind: nil, direction)
+    position = 0
+  }
+
+  private func refill() throws(ReadError) {
+    let floor = window.entries.last?.key
+    release()
     do throws(TableError) {
-      table = try TableReader(files, path: path)
+      let table = try TableReader(files, path: path)
+      // Damage is told once, not with each window.
+      if !isOpen { for found in table.damage { damage.note(found.description) } }
+      try fill(table, behind: floor)
     } catch {
       if case .file(let failure) = error.fault { throw ReadError(failure) }
       damage.note(error.description)
-      return
     }
-    var wanted: Set<Int>?
-    if !selection.streams.isEmpty {
-      var found = Set<Int>()
-      for (index, stream) in table.streams.enumerated()
-      where selection.matches(stream: stream.name.rawSpan) {
-        found.insert(index)
+    isOpen = true
+  }
+
+  private func fill(_ table: TableReader<Files>, behind floor: EventKey?) throws(TableError) {
+    let isForward = direction == .forward
+    let candidates = try table.candidates(selection).sorted { left, right in
+      isForward
+        ? table.blocks[left].earliest < table.blocks[right].earliest
+        : table.blocks[right].latest < table.blocks[left].latest
+    }
+    granted = budget.take(TableSource.byteCount(candidates.map { table.blocks[$0] }))
+    window = TableWindow(
+      byteCountMax: granted, countMax: countWanted, behind: floor, direction)
+    var block = TableBlock()
+    for index in candidates where window.mayTake(table.blocks[index]) {
+      do throws(TableError) {
+        try table.load(index, into: &block)
+      } catch {
+        if case .file = error.fault { throw error }
+        damage.note(error.description)
+        continue
       }
-      wanted = found
+      take(&block)
     }
-    var sources: [any EventSource] = []
-    for (index, block) in table.blocks.enumerated()
-    where selection.mayMatch(block.earliest...block.latest)
-      && (wanted?.contains(where: block.streams.contains) ?? true)
-    {
-      sources.append(
-        BlockSource(table, index, selection, wanted: wanted, direction, damage))
+    decodedBlockCount += table.decodedBlockCount
+    window.finish()
+    let unused = granted - window.usedByteCount
+    if unused > 0 {
+      budget.giveBack(unused)
+      granted -= unused
     }
-    merged = MergedCursor(sources, direction)
+  }
+
+  /// What the lines of these blocks take in a window, about.
+  private static func byteCount(_ blocks: [TableBlockEntry]) -> Int {
+    blocks.reduce(0) { $0 + $1.rawByteCount + $1.rowCount * (128 + TableWindow.Entry.byteCount) }
+  }
+
+  private func take(_ block: inout TableBlock) {
+    let isWanted = (0..<block.nameCount).map { selection.matches(stream: block.name($0)) }
+    let dependsOnBody = selection.dependsOnBody
+    for row in 0..<block.rowCount where isWanted[block.name(ofRow: row)] {
+      let key = block.key(row)
+      guard selection.matches(key.time), window.mayTake(key) else { continue }
+      if dependsOnBody, !selection.matchesBody(block.bytes, block.fields(row)) { continue }
+      window.take(row, key, of: &block)
+    }
   }
 }

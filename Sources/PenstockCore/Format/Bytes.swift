@@ -2,7 +2,8 @@
 //
 // Every access is checked once and can touch nothing outside the span; the tail of a span reads as
 // zeros, so callers may load eight bytes anywhere. Byte loops with a check per byte reach half of
-// C's speed, eight-byte loads reach it: parsers work on words.
+// C's speed, eight-byte loads reach it: parsers work on words. The smallest of these verbs are
+// inlinable, because tables and queries, in another module, call them for every byte and number.
 
 internal import CShims
 
@@ -32,14 +33,14 @@ package enum Byte {
 
 extension RawSpan {
   /// The byte at `offset`, which must be inside the span.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func byte(at offset: Int) -> UInt8 {
     precondition(UInt(bitPattern: offset) < UInt(bitPattern: byteCount))
     return unsafe unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
   }
 
   /// The eight bytes at `offset`, first byte lowest; bytes past the end read as zero.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func word(at offset: Int) -> UInt64 {
     if offset >= 0, offset <= byteCount &- 8 {
       return unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
@@ -47,8 +48,8 @@ extension RawSpan {
     return tailWord(at: offset)
   }
 
-  @inline(never)
-  private func tailWord(at offset: Int) -> UInt64 {
+  @usableFromInline @inline(never)
+  func tailWord(at offset: Int) -> UInt64 {
     precondition(offset >= 0)
     var word: UInt64 = 0
     var index = min(offset &+ 8, byteCount) &- 1
@@ -70,7 +71,7 @@ extension RawSpan {
   }
 
   /// Like `firstIndex(of:from:to:)`, faster when the byte is expected within a few words.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func nearIndex(of wanted: UInt8, from: Int, to: Int) -> Int {
     precondition(from >= 0 && to <= byteCount)
     let pattern = 0x0101_0101_0101_0101 &* UInt64(wanted)
@@ -196,7 +197,7 @@ package enum Checksum {
 extension [UInt8] {
   /// The bytes as a span, for as long as the array is not changed.
   package var rawSpan: RawSpan {
-    @_lifetime(borrow self) get {
+    @inlinable @_lifetime(borrow self) get {
       let bytes = unsafe span.bytes
       return unsafe _overrideLifetime(bytes, borrowing: self)
     }

@@ -10,7 +10,7 @@ internal import CShims
 /// Page-aligned memory of fixed size.
 @safe
 package struct AlignedBuffer: ~Copyable {
-  private let base: UnsafeMutableRawPointer
+  @usableFromInline let base: UnsafeMutableRawPointer
   /// Size in bytes, a multiple of `pageByteCount`.
   package let byteCount: Int
 
@@ -40,7 +40,7 @@ package struct AlignedBuffer: ~Copyable {
   }
 
   /// The bytes of `range`, for reading.
-  @inline(__always)
+  @inlinable @inline(__always)
   @_lifetime(borrow self)
   package func bytes(_ range: ByteRange) -> RawSpan {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
@@ -57,21 +57,28 @@ package struct AlignedBuffer: ~Copyable {
   }
 
   /// Stores one byte.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func store(_ byte: UInt8, at offset: Int) {
     precondition(UInt(bitPattern: offset) < UInt(bitPattern: byteCount))
     unsafe base.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
   }
 
+  /// Stores four bytes, lowest first.
+  @inlinable @inline(__always)
+  package mutating func store(_ word: UInt32, at offset: Int) {
+    precondition(offset >= 0 && offset <= byteCount &- 4)
+    unsafe base.storeBytes(of: word, toByteOffset: offset, as: UInt32.self)
+  }
+
   /// Stores eight bytes, lowest first.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func store(_ word: UInt64, at offset: Int) {
     precondition(offset >= 0 && offset <= byteCount &- 8)
     unsafe base.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
   }
 
   /// Copies `source` to `offset`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func copy(_ source: RawSpan, to offset: Int) {
     let count = source.byteCount
     precondition(offset >= 0 && offset <= byteCount &- count)
@@ -116,6 +123,12 @@ package struct AlignedBuffer: ~Copyable {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     unsafe bytes.append(
       contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
+  }
+
+  /// Says that the bytes at `offset` will be read soon.
+  package func prefetch(_ offset: Int) {
+    precondition(offset >= 0 && offset < byteCount)
+    unsafe penstock_prefetch(base + offset)
   }
 
   /// Fills `range` with one byte.

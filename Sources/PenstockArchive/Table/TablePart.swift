@@ -1,0 +1,253 @@
+// A part of a table, written and read: a head, column entries, columns. Blocks, pages of the
+// directory and the footer are parts; what their columns mean is told elsewhere.
+
+internal import PenstockCore
+
+/// The first bytes of a part.
+struct PartHead {
+  var kind: TableFormat.Part
+  var rowCount: Int
+  var columnCount: Int
+  /// Bytes behind the head.
+  var storedByteCount: Int
+  var rawByteCount: Int
+  var checksum: UInt32
+
+  /// Nil unless a part may begin like this.
+  init?(_ span: RawSpan, at offset: Int = 0) {
+    guard offset + TableFormat.partHeaderByteCount <= span.byteCount,
+      let kind = TableFormat.Part(rawValue: UInt32(truncatingIfNeeded: span.word(at: offset)))
+    else { return nil }
+    self.kind = kind
+    rowCount = Int(span.word(at: offset) >> 32)
+    columnCount = Int(UInt32(truncatingIfNeeded: span.word(at: offset + 8)))
+    storedByteCount = Int(span.word(at: offset + 8) >> 32)
+    rawByteCount = Int(UInt32(truncatingIfNeeded: span.word(at: offset + 16)))
+    checksum = UInt32(truncatingIfNeeded: span.word(at: offset + 16) >> 32)
+    guard columnCount <= TableFormat.columnCountMax,
+      columnCount * TableFormat.entryByteCount <= storedByteCount,
+      rawByteCount <= PartHead.rawByteCountMax(kind),
+      rawByteCount <= storedByteCount * TableFormat.expansionMax
+    else { return nil }
+  }
+
+  var byteCount: Int { TableFormat.partHeaderByteCount + storedByteCount }
+
+  static func rawByteCountMax(_ kind: TableFormat.Part) -> Int {
+    kind == .footer ? TableFormat.footerByteCountMax : TableFormat.rawByteCountMax
+  }
+}
+
+/// A part's columns, decoded side by side into memory that is used again for the next part.
+struct TablePart: ~Copyable {
+  enum Reading: Equatable { case whole, damaged, newer }
+
+  private(set) var rowCount = 0
+  private var stored = AlignedBuffer(byteCount: 64 << 10)
+  private var memory = AlignedBuffer(byteCount: 64 << 10)
+  private var places: [Place] = []
+
+  private struct Place {
+    var kind: TableFormat.Column
+    var encoding: UInt16
+    var stored: ByteRange
+    var raw: ByteRange
+  }
+
+  /// The columns.
+  var bytes: RawSpan {
+    @_lifetime(borrow self) get { memory.bytes }
+  }
+
+  /// Where a column lies in `bytes`; nil when the part has none of this kind.
+  func column(_ kind: TableFormat.Column) -> ByteRange? {
+    places.first { $0.kind == kind }?.raw
+  }
+
+  /// Appends bytes of `bytes` to `target`.
+  func append(_ range: ByteRange, to target: inout ColumnBuffer) {
+    target.append(memory.bytes(range))
+  }
+
+  /// Copies bytes of `bytes`.
+  @inline(__always)
+  func copy(_ range: ByteRange, to target: inout AlignedBuffer, at offset: Int) {
+    target.copy(memory.bytes(range), to: offset)
+  }
+
+  /// Reads and checks the part that fills `place` of the file.
+  mutating func load<Files: FileSystem>(
+    _ files: Files, _ file: TableFile, _ place: ByteRange, _ kind: TableFormat.Part
+  ) throws(FileError) -> Reading {
+    do throws(FileError) {
+      guard let range = try file.read(files, place, into: &stored) else { return .damaged }
+      return decode(range, kind)
+    } catch {
+      // A block of the device that cannot be read is damage like any other.
+      guard System.isUnreadableBlock(error.code) else { throw error }
+      return .damaged
+    }
+  }
+
+  private mutating func decode(_ range: ByteRange, _ kind: TableFormat.Part) -> Reading {
+    places.removeAll(keepingCapacity: true)
+    rowCount = 0
+    guard let head = PartHead(stored.bytes(range)), head.kind == kind,
+      head.byteCount == range.count, TablePart.isIntact(stored.bytes(range), head)
+    else { return .damaged }
+    let reading = TablePart.places(stored, range, head, &places)
+    guard reading == .whole else { return reading }
+    let rawByteCount = places.last?.raw.upperBound ?? 0
+    if memory.byteCount < rawByteCount { memory = AlignedBuffer(byteCount: rawByteCount) }
+    for place in places {
+      let isWhole = TablePart.decode(stored, place, &memory)
+      guard isWhole else { return .damaged }
+    }
+    rowCount = head.rowCount
+    return .whole
+  }
+
+  private static func isIntact(_ span: RawSpan, _ head: PartHead) -> Bool {
+    span.extracting(TableFormat.partHeaderByteCount..<span.byteCount)
+      .checksum(seed: span.extracting(0..<20).checksum()) == head.checksum
+  }
+
+  private static func places(
+    _ stored: borrowing AlignedBuffer, _ range: ByteRange, _ head: PartHead,
+    _ places: inout [Place]
+  ) -> Reading {
+    let span = stored.bytes(range)
+    let base = range.lowerBound
+    var offset = TableFormat.partHeaderByteCount + head.columnCount * TableFormat.entryByteCount
+    var rawTotal = 0
+    var start = 0
+    for index in 0..<head.columnCount {
+      let entry = TableFormat.partHeaderByteCount + index * TableFormat.entryByteCount
+      let word = span.word(at: entry)
+      let kind = UInt16(truncatingIfNeeded: word)
+      let encoding = UInt16(truncatingIfNeeded: word >> 16)
+      let raw = Int(word >> 32)
+      let stored = Int(UInt32(truncatingIfNeeded: span.word(at: entry + 8)))
+      guard stored <= span.byteCount - offset, raw <= head.rawByteCount - rawTotal else {
+        return .damaged
+      }
+      rawTotal += raw
+      defer { offset += stored }
+      guard let column = TableFormat.Column(rawValue: kind) else {
+        if kind >= TableFormat.skippableKind { continue }
+        return .newer
+      }
+      guard ColumnEncoding.isKnown(encoding) else { return .newer }
+      guard ColumnEncoding.mayDecode(encoding, stored: stored, rawByteCount: raw),
+        !places.contains(where: { $0.kind == column })
+      else { return .damaged }
+      places.append(
+        Place(
+          kind: column, encoding: encoding,
+          stored: (base + offset)..<(base + offset + stored),
+          raw: start..<(start + raw)))
+      start += raw
+    }
+    return offset == span.byteCount && rawTotal == head.rawByteCount ? .whole : .damaged
+  }
+
+  private static func decode(
+    _ stored: borrowing AlignedBuffer, _ place: Place, _ memory: inout AlignedBuffer
+  ) -> Bool {
+    ColumnEncoding.decode(
+      stored.bytes(place.stored), encoding: place.encoding, rawByteCount: place.raw.count,
+      into: &memory, at: place.raw.lowerBound)
+  }
+}
+
+/// A table's file, open for reading.
+struct TableFile {
+  let file: File
+  /// What direct reads have to be a multiple of; 1 when they go through the page cache.
+  let blockByteCount: Int
+
+  /// Opens `path`.
+  /// - Parameter pastCache: read what the disk holds, not what the page cache does.
+  init<Files: FileSystem>(_ files: Files, _ path: String, pastCache: Bool) throws(FileError) {
+    let plain = try files.open(path, .read)
+    guard pastCache else {
+      file = plain
+      blockByteCount = 1
+      return
+    }
+    let direct = files.directAlignment(plain)
+    if direct > 0, direct <= SegmentHeader.alignmentMax,
+      let past = try? files.open(path, .readDirect)
+    {
+      files.close(plain)
+      file = past
+      blockByteCount = max(AlignedBuffer.pageByteCount, direct)
+    } else {
+      files.dropCache(plain)
+      file = plain
+      blockByteCount = 1
+    }
+  }
+
+  /// Reads `place` into `memory`, which grows to hold it: where it lies there, or nil when the file
+  /// ends before.
+  func read<Files: FileSystem>(
+    _ files: Files, _ place: ByteRange, into memory: inout AlignedBuffer
+  ) throws(FileError) -> ByteRange? {
+    let start = place.lowerBound / blockByteCount * blockByteCount
+    let end = (place.upperBound + blockByteCount - 1) / blockByteCount * blockByteCount
+    if memory.byteCount < end - start { memory = AlignedBuffer(byteCount: end - start) }
+    let count = try files.read(file, into: &memory, 0..<(end - start), at: start)
+    guard count >= place.upperBound - start else { return nil }
+    return (place.lowerBound - start)..<(place.upperBound - start)
+  }
+}
+
+/// Puts a part together.
+struct PartBuilder: ~Copyable {
+  private(set) var buffer = ColumnBuffer(capacity: 256 << 10)
+  private var columnIndex = 0
+  private var rawByteCount = 0
+
+  var byteCount: Int { buffer.count }
+
+  /// Begins a part of `columnCount` columns.
+  mutating func begin(_ kind: TableFormat.Part, rowCount: Int, columnCount: Int) {
+    buffer.removeAll()
+    columnIndex = 0
+    rawByteCount = 0
+    buffer.append(kind.rawValue)
+    buffer.append(UInt32(rowCount))
+    buffer.append(UInt32(columnCount))
+    for _ in 0..<(3 + 3 * columnCount) { buffer.append(UInt32(0)) }
+  }
+
+  /// Adds the next column and empties it.
+  mutating func put(_ kind: TableFormat.Column, _ column: inout ColumnBuffer) {
+    let (encoding, byteCount) = buffer.append(encoded: column)
+    let entry = TableFormat.partHeaderByteCount + columnIndex * TableFormat.entryByteCount
+    buffer.replace(UInt32(kind.rawValue) | UInt32(encoding) << 16, at: entry)
+    buffer.replace(UInt32(column.count), at: entry + 4)
+    buffer.replace(UInt32(byteCount), at: entry + 8)
+    rawByteCount += column.count
+    columnIndex += 1
+    column.removeAll()
+  }
+
+  /// Seals the part.
+  /// - Returns: its raw bytes.
+  mutating func finish() -> Int {
+    let start = TableFormat.partHeaderByteCount
+    buffer.replace(UInt32(buffer.count - start), at: 12)
+    buffer.replace(UInt32(rawByteCount), at: 16)
+    let head = buffer.bytes.extracting(0..<20).checksum()
+    let sum = buffer.bytes.extracting(start..<buffer.count).checksum(seed: head)
+    buffer.replace(sum, at: 20)
+    return rawByteCount
+  }
+
+  /// Writes the part at `offset` of the file.
+  func write<Files: FileSystem>(_ files: Files, _ file: File, at offset: Int) throws(FileError) {
+    try files.write(file, from: buffer.memory, 0..<buffer.count, at: offset)
+  }
+}

@@ -1,0 +1,172 @@
+// Checks a whole table: every block, the order of its rows, what footer and directory say of it,
+// and that the events are those that went in.
+//
+//     blocks, in order ─▶ rows ─▶ count, hash, order
+//            └─▶ streams ─▶ compared with the directory, page by page
+
+internal import PenstockCore
+
+extension TableReader {
+  /// Reads everything and compares it with what went in.
+  /// - Returns: what is wrong; empty when the table is whole.
+  package func verify() throws(TableError) -> [TableError] {
+    var check = TableCheck(self)
+    var block = TableBlock()
+    for index in blocks.indices {
+      do throws(TableError) {
+        try load(index, into: &block)
+        check.take(block, blocks[index])
+        for row in 0..<block.rowCount { check.take(row, &block) }
+      } catch {
+        if case .file = error.fault { throw error }
+        check.note(error)
+      }
+    }
+    return try check.finish()
+  }
+}
+
+/// A check in progress.
+private struct TableCheck<Files: FileSystem>: ~Copyable {
+  private let table: TableReader<Files>
+  private var errors: [TableError]
+  private var count: UInt64 = 0
+  private var hash: UInt64 = 0
+  private var memory = AlignedBuffer(byteCount: 64 << 10)
+  private var index = -1
+  private var name = -1
+  private var last: EventKey?
+  private var isOrdered = true
+  /// The streams met since the last comparison with the directory, in order.
+  private var streams: [TableStream] = []
+  private var comparedPageCount = 0
+  /// Number of the stream met last.
+  private var streamNumber = -1
+  /// Whether every block so far could be read: only then is the directory known to be wrong.
+  private var hasAllBlocks = true
+
+  init(_ table: TableReader<Files>) {
+    self.table = table
+    errors = table.damage
+  }
+
+  mutating func note(_ error: TableError) {
+    errors.append(error)
+    hasAllBlocks = false
+    index += 1
+    last = nil
+  }
+
+  private mutating func contradict(_ what: String) {
+    errors.append(TableError(path: table.path, fault: .contradiction(what)))
+  }
+
+  mutating func take(_ block: borrowing TableBlock, _ entry: TableBlockEntry) {
+    index += 1
+    name = -1
+    let isAsIndexed =
+      block.rowCount == entry.rowCount && block.earliest == entry.earliest
+      && block.latest == entry.latest
+      && (!table.damage.isEmpty || block.nameCount == entry.streams.count)
+    if !isAsIndexed {
+      contradict("the footer says something else of block \(index) than it holds")
+    }
+  }
+
+  mutating func take(_ row: Int, _ block: inout TableBlock) {
+    let key = block.key(row)
+    if name != block.name(ofRow: row) {
+      begin(block.name(ofRow: row), block)
+      checkNumber(row)
+    }
+    if let last, !(last < key), isOrdered {
+      isOrdered = false
+      contradict("events of block \(index) are not in order")
+    }
+    last = key
+    let place = streams.count - 1
+    streams[place].eventCount += 1
+    streams[place].earliest = min(streams[place].earliest, key.time)
+    streams[place].latest = max(streams[place].latest, key.time)
+    let sizes = block.sizes(row)
+    if memory.byteCount < sizes.byteCount { memory = AlignedBuffer(byteCount: sizes.byteCount) }
+    block.putLine(row, sizes, into: &memory, at: 0)
+    hash &+= EventHash.of(memory.bytes(0..<sizes.byteCount), key.log, key.sequence)
+    count += 1
+  }
+
+  /// A row of another stream than the one before, or the first of a block.
+  private mutating func begin(_ number: Int, _ block: borrowing TableBlock) {
+    name = number
+    let bytes = block.name(number)
+    if let known = streams.last, known.name.rawSpan.equals(bytes) {
+      let place = streams.count - 1
+      streams[place].blocks = known.blocks.lowerBound...index
+      return
+    }
+    last = nil
+    streamNumber += 1
+    if let before = streams.last, !before.name.rawSpan.precedes(bytes) {
+      contradict("streams of block \(index) are not in order")
+    }
+    if streams.count > 4096 {
+      compare(keepingLast: true)
+      if !hasAllBlocks { streams.removeAll() }
+    }
+    streams.append(
+      TableStream(
+        name: bytes.array(), eventCount: 0, blocks: index...index, earliest: .latest,
+        latest: .earliest))
+  }
+
+  private mutating func checkNumber(_ row: Int) {
+    guard row == 0, hasAllBlocks, table.damage.isEmpty else { return }
+    let said = table.blocks[index].streams.lowerBound
+    if said != streamNumber {
+      contradict("the footer says block \(index) begins with stream \(said), not \(streamNumber)")
+    }
+  }
+
+  /// Compares whole pages of the directory with the streams met.
+  private mutating func compare(keepingLast: Bool) {
+    while comparedPageCount < table.pages.count {
+      let page = table.pages[comparedPageCount]
+      guard page.streams.count < streams.count + (keepingLast ? 0 : 1) else { return }
+      do throws(TableError) {
+        let said = try table.page(comparedPageCount)
+        if hasAllBlocks, said != Array(streams.prefix(said.count)) {
+          contradict(
+            "page \(comparedPageCount) of the directory says something else than the blocks")
+        }
+      } catch {
+        errors.append(error)
+      }
+      comparedPageCount += 1
+      if hasAllBlocks { streams.removeFirst(page.streams.count) }
+    }
+  }
+
+  consuming func finish() throws(TableError) -> [TableError] {
+    if hasAllBlocks, table.damage.isEmpty {
+      compare(keepingLast: false)
+      if comparedPageCount < table.pages.count || !streams.isEmpty {
+        contradict("the directory has other streams than the blocks")
+      }
+      if count != table.eventCount || hash != table.hash {
+        errors.append(TableError(path: table.path, fault: .notProved))
+      }
+    } else {
+      for index in comparedPageCount..<max(comparedPageCount, table.pages.count) {
+        do throws(TableError) {
+          _ = try table.page(index)
+        } catch {
+          errors.append(error)
+        }
+      }
+    }
+    if let failure = errors.first(where: { if case .file = $0.fault { true } else { false } }) {
+      throw failure
+    }
+    return errors
+  }
+}

@@ -1,0 +1,122 @@
+// Tables in the archive's folders that the manifest does not name.
+//
+//     last line of the manifest   segments behind what is covered   the tables
+//     whole                       any                               garbage: removed
+//     torn                        follow on                         garbage: removed
+//     torn                        are missing                       were named by that line: named again
+//
+// A crash leaves garbage: tables whose line was never written, while their segments are still
+// there. But when the last line is broken and the segments are gone, the line had been durable: they
+// are unlinked only after it. It has rotted, and what it named is the only copy of these events.
+// Each table says which segments it and those written with it cover.
+
+internal import PenstockCore
+
+/// Decides about tables without a name.
+struct UnnamedTables<Files: FileSystem> {
+  private let files: Files
+  private let layout: StoreLayout
+  private let store: StoreIdentifier
+
+  init(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier) {
+    self.files = files
+    self.layout = layout
+    self.store = store
+  }
+
+  /// Removes the tables without a name, or names them again.
+  func settle(_ manifest: inout Manifest) throws(ArchiveError) {
+    var unnamed: [String] = []
+    let hasHole: Bool
+    do throws(FileError) {
+      unnamed = try list(except: Set(manifest.tables.map(\.name)))
+      hasHole = try self.hasHole(manifest)
+    } catch {
+      throw .file(error)
+    }
+    if manifest.tornByteCount > 0, hasHole {
+      let lost = unnamed.filter { UnnamedTables.edit($0) == manifest.nextNumber }
+      if !lost.isEmpty {
+        try restore(lost, &manifest)
+        unnamed.removeAll { lost.contains($0) }
+      }
+    }
+    do throws(FileError) {
+      for name in unnamed { try files.unlinkIfThere(layout.archive + "/" + name) }
+    } catch {
+      throw .file(error)
+    }
+  }
+
+  private func list(except named: Set<String>) throws(FileError) -> [String] {
+    var found: [String] = []
+    for folder in try files.list(layout.archive) where UnnamedTables.isBucket(folder) {
+      for name in try files.list(layout.archive + "/" + folder)
+      where TableName.edit(name) != nil && !named.contains(folder + "/" + name) {
+        found.append(folder + "/" + name)
+      }
+    }
+    return found.sorted()
+  }
+
+  private static func edit(_ name: String) -> UInt64? {
+    name.lastIndex(of: "/").flatMap { TableName.edit(String(name[name.index(after: $0)...])) }
+  }
+
+  private static func isBucket(_ name: String) -> Bool {
+    name == ArchiveRun.mixedFolder
+      || name.utf8.count == 10 && name.utf8.allSatisfy { $0 == Byte.dash || $0 &- Byte.zero <= 9 }
+  }
+
+  /// Whether a log's segments do not follow on to what is covered.
+  private func hasHole(_ manifest: Manifest) throws(FileError) -> Bool {
+    let catalog = try SegmentCatalog(files, layout)
+    return Set(catalog.logs).union(manifest.coverage.keys).contains { log in
+      let archived = manifest.archivedThrough(log)
+      let names = catalog.segments(of: log, after: archived)
+      return names.first.map { $0.number != archived.next } ?? false
+    }
+  }
+
+  /// Names the tables of the edit that was lost.
+  private func restore(_ names: [String], _ manifest: inout Manifest) throws(ArchiveError) {
+    var edit = ManifestEdit()
+    for name in names {
+      do throws(TableError) {
+        let table = try TableReader(files, path: layout.archive + "/" + name, pastCache: true)
+        guard try table.verify().isEmpty, table.store == store else {
+          throw TableError(path: table.path, fault: .notProved)
+        }
+        edit.added.append(try entry(name, table))
+        for covered in table.covered {
+          edit.covered[covered.log] = Coverage(
+            segment: SegmentNumber(covered.segments.upperBound),
+            sequence: SequenceNumber(covered.sequences.upperBound))
+        }
+      } catch {
+        // Nothing is removed while it is not known what the line named.
+        throw .table(error)
+      }
+    }
+    do throws(ManifestError) {
+      try manifest.append(edit, files, layout, store: store)
+    } catch {
+      throw .manifest(error)
+    }
+  }
+
+  private func entry(_ name: String, _ table: TableReader<Files>) throws(TableError) -> TableEntry {
+    let byteCount: Int
+    do throws(FileError) {
+      let file = try files.open(table.path, .read)
+      defer { files.close(file) }
+      byteCount = try files.byteCount(file)
+    } catch {
+      throw TableError(path: table.path, fault: .file(error))
+    }
+    return TableEntry(
+      name: name, eventCount: table.eventCount, byteCount: byteCount, hash: table.hash,
+      earliest: table.blocks.map(\.earliest).min() ?? .earliest,
+      latest: table.blocks.map(\.latest).max() ?? .latest)
+  }
+}
