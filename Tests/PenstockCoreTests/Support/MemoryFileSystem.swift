@@ -120,6 +120,10 @@ final class MemoryFileSystem: FileSystem {
       for path in state.names.keys.sorted() where names[path] == nil {
         if random.chance(50) { names[path] = state.names[path] }
       }
+      // What was unlinked may be gone without a sync of its folder.
+      for path in syncedNames.keys.sorted() where state.names[path] == nil {
+        if random.chance(50) { names[path] = nil }
+      }
       state.names = names
       for inode in state.inodes.indices { tear(&state.inodes[inode], &random) }
     }
@@ -197,11 +201,12 @@ final class MemoryFileSystem: FileSystem {
 
   func syncDirectory(_ path: String) throws(FileError) {
     try operate(.syncDirectory, path) { state in
-      let prefix = path + "/"
-      state.syncedNames = state.syncedNames.filter { !$0.key.hasPrefix(prefix) }
-      for (name, inode) in state.names where name.hasPrefix(prefix) {
-        state.syncedNames[name] = inode
+      // The names in it, not those in its folders.
+      let isInside = { (name: String) in
+        name.hasPrefix(path + "/") && !name.dropFirst(path.count + 1).contains("/")
       }
+      state.syncedNames = state.syncedNames.filter { !isInside($0.key) }
+      for (name, inode) in state.names where isInside(name) { state.syncedNames[name] = inode }
       return .success(())
     }
   }

@@ -1,0 +1,147 @@
+import PenstockArchive
+import PenstockCore
+import Testing
+
+@Suite struct ArchiverTests {
+  private func line(_ seconds: Int64, _ rest: String = "s -\tpayload") -> [UInt8] {
+    Array("\(Timestamp(seconds: seconds, nanoseconds: 0).text) \(rest)".utf8)
+  }
+
+  private func tables(_ store: MemoryStore, _ files: MemoryFileSystem) throws -> [TableEntry] {
+    try Manifest.read(files, store.layout).tables
+  }
+
+  @Test(arguments: 0..<12)
+  func `archived events are those that came, byte for byte`(seed: UInt64) throws {
+    var random = TestRandom(seed: seed)
+    let store = try MemoryStore()
+    try store.fill(ModelShape.random(&random), &random)
+    // Little memory: a pass makes several runs.
+    try store.archive(store.files, runByteCountMax: random.chance(50) ? 128 << 10 : 8 << 20)
+    #expect(try store.read(store.files) == store.sorted, "seed \(seed)")
+    #expect(try store.read(store.files, .reverse) == store.sorted.reversed(), "seed \(seed)")
+    let entries = try tables(store, store.files)
+    let events = entries.reduce(0) { $0 + Int($1.eventCount) }
+    #expect(events == store.events.count, "seed \(seed)")
+    for entry in entries {
+      let table = try TableReader(store.files, path: store.layout.archive + "/" + entry.name)
+      #expect(try table.verify().isEmpty)
+      #expect(table.hash == entry.hash && table.eventCount == entry.eventCount)
+    }
+    // What is left is one segment a log, and nothing is open.
+    #expect(store.files.paths.count { $0.hasSuffix(".log") } <= 3)
+    #expect(store.files.openCount == 0)
+  }
+
+  @Test func `a device with random times makes 32 tables and one of mixed time`() throws {
+    let store = try MemoryStore()
+    var lines: [[UInt8]] = []
+    for day in 0..<100 {
+      // The first forty days have more events than the others.
+      for _ in 0..<(day < 40 ? 3 : 1) { lines.append(line(1_700_000_000 + Int64(day) * 86_400)) }
+    }
+    try store.append(lines, to: 0)
+    try store.sealAll()
+    try store.archive(store.files)
+    let entries = try tables(store, store.files)
+    #expect(entries.count == 33)
+    #expect(entries.count { $0.name.hasPrefix("mixed/") } == 1)
+    for entry in entries where !entry.name.hasPrefix("mixed/") {
+      #expect(entry.earliest.text.prefix(10) == entry.name.prefix(10))
+      #expect(entry.latest.text.prefix(10) == entry.name.prefix(10))
+      #expect(entry.eventCount == 3)
+    }
+    #expect(try store.read(store.files) == store.sorted)
+  }
+
+  @Test func `segments without events leave a line in the manifest and no table`() throws {
+    let store = try MemoryStore()
+    for _ in 0..<4 { store.startSegment(0) }
+    try store.sealAll()
+    try store.archive(store.files)
+    let manifest = try Manifest.read(store.files, store.layout)
+    #expect(manifest.tables.isEmpty)
+    #expect(manifest.archivedThrough(LogNumber(0)) == SegmentNumber(4))
+    #expect(store.files.paths.count { $0.hasSuffix(".log") } == 1)
+  }
+
+  @Test func `a line that is no event line is kept aside before its segment goes`() throws {
+    let store = try MemoryStore()
+    try store.append([line(1), Array("not an event line".utf8), line(2)], to: 0)
+    try store.sealAll()
+    var archiver = try Archiver(
+      store.files, store.layout, store: store.store, runByteCountMax: 1 << 20)
+    let pass = try archiver.pass()
+    #expect(pass.unreadableCount == 1 && pass.eventCount == 2)
+    let kept = try #require(
+      store.files.paths.first { $0.hasPrefix(store.layout.quarantine) && $0.hasSuffix(".bytes") })
+    let text = String(decoding: store.files.bytes(kept) ?? [], as: UTF8.self)
+    #expect(text.contains("not an event line"))
+    #expect(try store.read(store.files).count == 2)
+  }
+
+  @Test func `a damaged batch is kept aside before its segment goes`() throws {
+    let store = try MemoryStore()
+    for second in 1...3 { try store.append([line(Int64(second))], to: 0) }
+    try store.sealAll()
+    let path = store.layout.segment(SegmentName(log: LogNumber(0), number: SegmentNumber(1)))
+    var bytes = try #require(store.files.bytes(path))
+    bytes[2 * 4096 + 220] ^= 1
+    store.files.put(path, bytes)
+    try store.archive(store.files)
+    #expect(store.files.bytes(path) == nil)
+    let kept = try #require(
+      store.files.paths.first { $0.hasPrefix(store.layout.quarantine) && $0.hasSuffix(".bytes") })
+    let copy = try #require(store.files.bytes(kept))
+    #expect(copy.count >= 220 && bytes[8192...].starts(with: copy.prefix(220)))
+    #expect(try store.read(store.files).count == 2)
+  }
+
+  @Test func `tables the manifest does not name are removed`() throws {
+    let store = try MemoryStore()
+    try store.append([line(1)], to: 0)
+    try store.sealAll()
+    let folder = store.layout.archive + "/mixed"
+    try store.files.makeDirectory(folder)
+    store.files.put(folder + "/00000000000000ff.table", [1, 2, 3])
+    store.files.put(folder + "/notes.txt", [1])
+    try store.archive(store.files)
+    #expect(store.files.bytes(folder + "/00000000000000ff.table") == nil)
+    #expect(store.files.bytes(folder + "/notes.txt") != nil)
+  }
+
+  @Test func `when the last line rots its tables are named again, not removed`() throws {
+    let store = try MemoryStore()
+    for round in 1...3 {
+      try store.append([line(Int64(round)), line(Int64(round) * 1_000_000)], to: 0)
+      try store.sealAll()
+      try store.archive(store.files)
+    }
+    let before = try tables(store, store.files)
+    var bytes = try #require(store.files.bytes(store.layout.manifest))
+    bytes[bytes.count - 40] ^= 1
+    store.files.put(store.layout.manifest, bytes)
+    #expect(try tables(store, store.files).count < before.count)
+    try store.archive(store.files)
+    #expect(Set(try tables(store, store.files).map(\.name)) == Set(before.map(\.name)))
+    #expect(try store.read(store.files) == store.sorted)
+  }
+
+  @Test func `every log is archived when one has more than a pass takes`() throws {
+    let store = try MemoryStore()
+    for log: UInt8 in 0...2 {
+      for _ in 0..<3 {
+        try store.append([line(1)], to: log)
+        store.startSegment(log)
+      }
+    }
+    try store.sealAll()
+    var archiver = try Archiver(
+      store.files, store.layout, store: store.store, runByteCountMax: 1 << 20)
+    _ = try archiver.pass()
+    #expect(archiver.waitingCount >= 3)
+    for log: UInt8 in 0...2 {
+      #expect(archiver.manifest.archivedThrough(LogNumber(log)) > .none)
+    }
+  }
+}
