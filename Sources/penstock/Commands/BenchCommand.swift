@@ -7,7 +7,25 @@ internal import PenstockCore
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure speed on this machine.", subcommands: [BenchIngest.self])
+    abstract: "Measure speed on this machine.", subcommands: [BenchIngest.self, BenchParse.self])
+}
+
+struct BenchParse: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "parse",
+    abstract: "Measure framing and parsing alone, from memory to memory on this processor.")
+
+  @Option(help: "Rounds of about a hundredth of a second a kind, 1 to 10,000.")
+  var rounds = 51
+
+  func run() throws {
+    guard (1...10_000).contains(rounds) else {
+      throw ValidationError("--rounds takes 1 to 10,000")
+    }
+    var suite = try ParseSuite()
+    for _ in 0..<rounds { suite.runRound() }
+    print(suite.table, terminator: "")
+  }
 }
 
 struct BenchIngest: ParsableCommand {
