@@ -52,8 +52,18 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   package private(set) var manifest: Manifest
   private var queue: SegmentQueue<Files>
   private var run: ArchiveRun
-  /// Settled segments that waited when last looked at, of the log that had most.
+  /// Segments that waited when last looked at.
   package var waitingCount: Int { queue.waitingCount }
+
+  /// Whether what waits takes more of the file system than it has left: archiving, which shrinks it,
+  /// then matters as much as taking in.
+  package func isBehind() throws(ArchiveError) -> Bool {
+    do throws(FileError) {
+      return queue.waitingByteCount > (try files.space(layout.live)).free
+    } catch {
+      throw .file(error)
+    }
+  }
 
   /// Buckets that get tables of their own in one pass.
   package static var bucketCountMax: Int { 32 }
@@ -63,10 +73,14 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   /// what the columns, the proof and the log's view take, the archiver stays below 96 MB.
   package static var runByteCountMax: Int { 68 << 20 }
 
+  /// Bytes of batches taken in one pass: a segment of the default size.
+  package static var passByteCountMax: Int { 64 << 20 }
+
   /// Reads the manifest and removes what a crash left behind.
   package init(
     _ files: Files, _ layout: StoreLayout, store: StoreIdentifier,
-    runByteCountMax: Int = Archiver.runByteCountMax
+    runByteCountMax: Int = Archiver.runByteCountMax,
+    passByteCountMax: Int = Archiver.passByteCountMax
   ) throws(ArchiveError) {
     var manifest: Manifest
     do throws(ManifestError) {
@@ -82,7 +96,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     self.layout = layout
     self.store = store
     self.manifest = manifest
-    queue = SegmentQueue(files, layout, store)
+    queue = SegmentQueue(files, layout, store, passByteCountMax: passByteCountMax)
     run = ArchiveRun(byteCountMax: runByteCountMax)
   }
 

@@ -5,16 +5,15 @@
 //       │       └── 'T': exit 0 after this pass, or when told so, once all that is settled is archived
 //       └── another process archives: say it once, wait                the pipe ends: exit
 //
-// It runs in the idle class while it keeps up and in the normal one while it is behind, so that
-// ingest has the processor first and the disk does not fill unnoticed. Nothing but the host ends it.
+// It runs in the idle classes of processor and disk, and in the normal ones while what waits takes
+// more of the file system than is left: bursts of ingest go first, and the disk does not fill for
+// want of archiving. Nothing but the host ends it.
 
 internal import CShims
 package import PenstockCore
 
 /// Runs the archiver in this process.
 package enum ArchiverProcess {
-  /// Settled segments in one log from which on it counts as behind.
-  static let behindCount = 4
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
@@ -84,7 +83,7 @@ private struct ArchiverLoop<Files: FileSystem> {
           let pass = try archiver.pass()
           said = ""
           report(pass)
-          setPriority(isBehind: archiver.waitingCount > ArchiverProcess.behindCount)
+          setPriority(isBehind: try archiver.isBehind())
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
           if pause(isDone ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }

@@ -58,16 +58,23 @@ struct SegmentQueue<Files: FileSystem>: ~Copyable {
   private var views: [LogNumber: LogView] = [:]
   /// Logs in whose numbers there was a hole when last looked at.
   private var holed: Set<LogNumber> = []
-  /// Settled segments that waited when last looked at, of the log that had most.
+  /// Segments that waited when last looked at, of all logs, and the size of their files in bytes.
   private(set) var waitingCount = 0
+  private(set) var waitingByteCount = 0
   private var block = AlignedBuffer(byteCount: AlignedBuffer.pageByteCount)
 
-  /// Bytes of batches taken in one pass: a segment of the largest size.
-  static var passByteCountMax: Int { 64 << 20 }
+  /// Bytes of batches taken in one pass.
+  private let passByteCountMax: Int
   /// Segments taken in one pass: their names and damage are held in memory.
   static var passSegmentCountMax: Int { 256 }
+  /// Segments of a log looked at first: what waits behind a pass's worth is left on the disk, which
+  /// has other things to do.
+  private static var lookCountMin: Int { 3 }
 
-  init(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier) {
+  init(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, passByteCountMax: Int
+  ) {
+    self.passByteCountMax = passByteCountMax
     self.files = files
     self.layout = layout
     self.store = store
@@ -92,27 +99,31 @@ struct SegmentQueue<Files: FileSystem>: ~Copyable {
   /// first, so that none is left behind.
   mutating func choose(_ manifest: Manifest) throws(ArchiveError) -> [SegmentChoice] {
     try removeCovered(manifest)
-    var waiting: [[SegmentChoice]] = []
+    var waiting: [(nameCount: Int, settled: [SegmentChoice])] = []
+    waitingCount = 0
+    waitingByteCount = 0
     do throws(FileError) {
       let catalog = try SegmentCatalog(files, layout)
       for log in catalog.logs {
         let names = catalog.segments(of: log, after: manifest.archivedThrough(log))
-        guard try maySettle(names) else {
+        let count = try olderThanNewest(names)
+        guard count > 0 else {
           views[log] = nil
           continue
         }
-        let settled = try settled(log, manifest)
-        if !settled.isEmpty { waiting.append(settled) }
+        let settled = try settled(log, count, manifest)
+        waitingCount += count
+        waitingByteCount += count * (settled.first?.segment.byteCount ?? 0)
+        if !settled.isEmpty { waiting.append((count, settled)) }
       }
     } catch {
       throw .file(error)
     }
-    waitingCount = waiting.map(\.count).max() ?? 0
-    waiting.sort { $0.count > $1.count }
+    waiting.sort { $0.nameCount > $1.nameCount }
     var chosen: [SegmentChoice] = []
-    var room = SegmentQueue.passByteCountMax
+    var room = passByteCountMax
     for choices in waiting {
-      for choice in choices {
+      for choice in choices.settled {
         guard chosen.isEmpty || choice.byteCount <= room,
           chosen.count < SegmentQueue.passSegmentCountMax
         else { break }
@@ -124,10 +135,12 @@ struct SegmentQueue<Files: FileSystem>: ~Copyable {
     return chosen.sorted { $0.segment.name < $1.segment.name }
   }
 
-  /// Whether a later segment than the first holds a batch.
-  private mutating func maySettle(_ names: [SegmentName]) throws(FileError) -> Bool {
-    for name in names.dropFirst().reversed() where try mayHoldBatch(name) { return true }
-    return false
+  /// How many of `names` are older than the newest that holds a batch: only those may be settled.
+  private mutating func olderThanNewest(_ names: [SegmentName]) throws(FileError) -> Int {
+    for index in names.indices.dropFirst().reversed() where try mayHoldBatch(names[index]) {
+      return index
+    }
+    return 0
   }
 
   private mutating func mayHoldBatch(_ name: SegmentName) throws(FileError) -> Bool {
@@ -154,16 +167,30 @@ struct SegmentQueue<Files: FileSystem>: ~Copyable {
     }
   }
 
-  /// The log's settled segments, in order.
-  private mutating func settled(_ log: LogNumber, _ manifest: Manifest) throws(FileError)
-    -> [SegmentChoice]
+  /// The log's settled segments, in order: at least a pass's worth, when there are so many.
+  private mutating func settled(_ log: LogNumber, _ count: Int, _ manifest: Manifest)
+    throws(FileError) -> [SegmentChoice]
+  {
+    var lookCount = SegmentQueue.lookCountMin
+    while true {
+      let settled = try settled(log, manifest, lookCountMax: lookCount)
+      let byteCount = settled.reduce(0) { $0 + $1.byteCount }
+      if lookCount > count || byteCount >= passByteCountMax { return settled }
+      lookCount *= 2
+    }
+  }
+
+  /// The settled ones of the log's first segments. A part of a log reads like a log that ends there:
+  /// what its end leaves open is not settled.
+  private mutating func settled(_ log: LogNumber, _ manifest: Manifest, lookCountMax: Int)
+    throws(FileError) -> [SegmentChoice]
   {
     let view: LogView
     do throws(LogError) {
       view = try LogView.read(
         files, layout, log: log, after: manifest.archivedThrough(log),
         frontier: DurableFrontier.read(layout, store, log).sequence, store: store,
-        acceptsHoles: holed.contains(log), refreshing: views[log])
+        acceptsHoles: holed.contains(log), segmentCountMax: lookCountMax, refreshing: views[log])
     } catch {
       views[log] = nil
       switch error {

@@ -86,11 +86,13 @@ package struct LogView: Sendable {
   ///   - frontier: events up to this one are durable: a running shard's page says so.
   ///   - store: segments of another store do not count; nil asks the store's description.
   ///   - acceptsHoles: report missing segments instead of throwing `.changed`.
+  ///   - segmentCountMax: read the first so many segments as if there were no more.
   ///   - previous: an earlier view of the same log, to read only what is new since.
   package static func read<Files: FileSystem>(
     _ files: Files, _ layout: StoreLayout, log: LogNumber, after archived: SegmentNumber,
     coveredThrough: SequenceNumber = .none, frontier: SequenceNumber?,
-    store: StoreIdentifier? = nil, acceptsHoles: Bool = false, refreshing previous: LogView? = nil
+    store: StoreIdentifier? = nil, acceptsHoles: Bool = false, segmentCountMax: Int = .max,
+    refreshing previous: LogView? = nil
   ) throws(LogError) -> LogView {
     let catalog: SegmentCatalog
     do throws(FileError) {
@@ -98,7 +100,7 @@ package struct LogView: Sendable {
     } catch {
       throw .file(error)
     }
-    let names = catalog.segments(of: log, after: archived)
+    let names = Array(catalog.segments(of: log, after: archived).prefix(segmentCountMax))
     let holes = LogView.holes(in: names, after: archived)
     guard holes.isEmpty || acceptsHoles else { throw .changed }
     let known = store ?? (try? StoreDescription.read(files, layout))?.store

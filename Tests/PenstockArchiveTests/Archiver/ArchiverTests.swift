@@ -144,4 +144,52 @@ import Testing
       #expect(archiver.manifest.archivedThrough(LogNumber(log)) > .none)
     }
   }
+
+  /// A store whose log has `count` segments with an event each.
+  private func segments(_ count: Int) throws -> MemoryStore {
+    let store = try MemoryStore()
+    for _ in 0..<count {
+      try store.append([line(1)], to: 0)
+      store.startSegment(0)
+    }
+    try store.sealAll()
+    return store
+  }
+
+  private func archiver(_ store: MemoryStore, passByteCountMax: Int) throws
+    -> Archiver<MemoryFileSystem>
+  {
+    try Archiver(
+      store.files, store.layout, store: store.store, runByteCountMax: 1 << 20,
+      passByteCountMax: passByteCountMax)
+  }
+
+  @Test func `what waits behind a pass is left alone`() throws {
+    var operations: [Int] = []
+    for count in [6, 24] {
+      let store = try segments(count)
+      var archiver = try archiver(store, passByteCountMax: 1)
+      store.files.fail(.never)
+      #expect(try archiver.pass().segmentCount == 1)
+      operations.append(store.files.operationCount)
+    }
+    #expect(operations[0] == operations[1])
+  }
+
+  @Test func `a pass takes its worth of small segments`() throws {
+    let store = try segments(40)
+    var archiver = try archiver(store, passByteCountMax: 64 << 20)
+    #expect(try archiver.pass().segmentCount >= 40)
+    #expect(try store.read(store.files) == store.sorted)
+  }
+
+  @Test func `an archiver is behind when more waits than the file system has left`() throws {
+    let store = try segments(12)
+    var archiver = try archiver(store, passByteCountMax: 1)
+    _ = try archiver.pass()
+    #expect(archiver.waitingCount > 0)
+    #expect(try !archiver.isBehind())
+    store.files.setFreeByteCount(1)
+    #expect(try archiver.isBehind())
+  }
 }
