@@ -61,7 +61,8 @@ package struct ParseSuite {
       source.copy(text.rawSpan, to: 0)
       let start = System.monotonicNanoseconds()
       let (events, bytes) = parse(source, 0..<text.count)
-      rows[index].nanosecondsPerEvent.append(Double(System.monotonicNanoseconds() - start) / Double(events))
+      let elapsed = Double(System.monotonicNanoseconds() - start)
+      rows[index].nanosecondsPerEvent.append(elapsed / Double(events))
       rows[index].outputBytesPerEvent = Double(bytes) / Double(events)
     }
   }

@@ -57,6 +57,21 @@ package struct EventWriter: BitwiseCopyable {
     }
   }
 
+  /// Writes the first `count` (at most 16) bytes of two words.
+  @inline(__always)
+  package mutating func put(
+    _ first: UInt64, _ second: UInt64, count: Int, _ memory: inout AlignedBuffer
+  ) {
+    if limit &- offset >= 16 {
+      memory.store(first, at: offset)
+      memory.store(second, at: offset &+ 8)
+      offset &+= count
+      return
+    }
+    put(first, count: min(count, 8), &memory)
+    put(second, count: max(count &- 8, 0), &memory)
+  }
+
   /// Writes bytes that are known to need no escape.
   @inline(__always)
   package mutating func put(verbatim bytes: RawSpan, _ memory: inout AlignedBuffer) {
@@ -95,17 +110,30 @@ package struct EventWriter: BitwiseCopyable {
     }
   }
 
+  /// Writes bytes of which some need escapes: words that need none at once, others byte by byte.
   @inline(never)
   private mutating func escape(
     _ bytes: RawSpan, _ context: Escape.Context, _ memory: inout AlignedBuffer
   ) {
-    for index in 0..<bytes.byteCount {
-      let byte = bytes.byte(at: index)
-      if let letter = Escape.letter(for: byte, context) {
-        put(Byte.backslash, &memory)
-        put(letter, &memory)
-      } else {
-        put(byte, &memory)
+    var index = 0
+    while index < bytes.byteCount {
+      let word = bytes.word(at: index)
+      if bytes.byteCount &- index >= 8, limit &- offset >= 8, !Escape.mayNeed(word) {
+        memory.store(word, at: offset)
+        offset &+= 8
+        index &+= 8
+        continue
+      }
+      let end = min(index &+ 8, bytes.byteCount)
+      while index < end {
+        let byte = bytes.byte(at: index)
+        if let letter = Escape.letter(for: byte, context) {
+          put(Byte.backslash, &memory)
+          put(letter, &memory)
+        } else {
+          put(byte, &memory)
+        }
+        index &+= 1
       }
     }
   }

@@ -221,6 +221,15 @@ package enum Escape {
     return out
   }
 
+  /// Whether a byte of `word` may have to be escaped: a control byte, a space or a backslash.
+  @inline(__always)
+  package static func mayNeed(_ word: UInt64) -> Bool {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let backslashes = word ^ (ones &* UInt64(Byte.backslash))
+    let controls = (word &- (ones &* 0x21)) & ~word
+    return (controls | ((backslashes &- ones) & ~backslashes)) & 0x8080_8080_8080_8080 != 0
+  }
+
   /// The letter that stands for `byte` behind a backslash, or nil when it stands for itself.
   @inline(__always)
   package static func letter(for byte: UInt8, _ context: Context) -> UInt8? {

@@ -27,6 +27,10 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
   private var literalByteCounts: InlineArray<8, UInt8> = .init(repeating: 0)
   /// Whether every name is a plain stream's whatever the fields hold.
   private var isSafe = false
+  /// Whether it is a safe literal of up to 16 bytes and the host: what nearly everybody has, and
+  /// what is written without going over the pieces.
+  private var isPrefixAndHost = false
+  private var prefix: (first: UInt64, second: UInt64, byteCount: Int) = (0, 0, 0)
 
   /// What is wrong with a template's text.
   package enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
@@ -90,6 +94,8 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
     }
     isSafe =
       pieces[0] == .literal && UInt8(truncatingIfNeeded: literals[0]) != UInt8(ascii: "_")
+    isPrefixAndHost = isSafe && count == 2 && pieces[1] == .host && literalByteCounts[0] <= 16
+    prefix = (literals[0], literalByteCounts[0] > 8 ? literals[1] : 0, Int(literalByteCounts[0]))
   }
 
   /// Writes the stream's name for the given fields, escaped; names of facility and severity come as
@@ -97,6 +103,18 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
   @inline(__always)
   package func write(
     host: RawSpan, app: RawSpan, facility: UInt64, severity: UInt64,
+    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    guard isPrefixAndHost, host.byteCount <= EventLine.streamByteCountMax / 2 - 16 else {
+      return writePieces(host, app, facility, severity, &writer, &memory)
+    }
+    writer.put(prefix.first, prefix.second, count: prefix.byteCount, &memory)
+    put(host, &writer, &memory)
+  }
+
+  @inline(never)
+  private func writePieces(
+    _ host: RawSpan, _ app: RawSpan, _ facility: UInt64, _ severity: UInt64,
     _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) {
     let start = writer.offset

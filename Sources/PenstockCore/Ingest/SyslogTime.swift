@@ -250,6 +250,12 @@ struct SyslogTime: BitwiseCopyable {
   ) -> Int? {
     let now = receivedAt.seconds &+ zoneOffsetSeconds
     let current = CivilTime(secondsSince1970: now).year
+    var thisYear = civil
+    thisYear.year = current
+    // Less than half a year away, and no other year can be nearer.
+    if CivilTime.isPlausible(thisYear), abs(thisYear.secondsSince1970 - now) < 182 * 86_400 {
+      return current
+    }
     var best: (distance: Int64, year: Int)?
     for year in (current - 8)...(current + 8) {
       var candidate = civil
