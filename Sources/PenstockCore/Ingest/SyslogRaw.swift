@@ -24,12 +24,21 @@ package enum SyslogRaw {
     }
     let stored = line.extracting(event.payload)
     let payload = isEscaped ? Escape.decode(stored) ?? stored.array() : stored.array()
-    if let form { header = rebuild(line, event, form) }
+    if let form, isForm(line, form) { header = rebuild(line, event, form) }
     return header + payload
   }
 
   private static func isKey(_ name: StaticString, _ key: ByteRange, _ line: RawSpan) -> Bool {
     key.count == name.utf8CodeUnitCount && line.hasBytes(name, at: key.lowerBound)
+  }
+
+  /// Whether `form` follows the grammar: a journal may have been written by anyone.
+  private static func isForm(_ line: RawSpan, _ form: ByteRange) -> Bool {
+    guard form.count >= 6, line.hasBytes("5424.", at: form.lowerBound) else { return false }
+    let mark = form.lowerBound + 5
+    if line.byte(at: mark) == Byte.dash { return true }
+    guard line.byte(at: mark) &- Byte.zero <= 9, form.count >= 7 else { return false }
+    return line.byte(at: mark + 1) == UInt8(ascii: "Z") || form.count >= 12
   }
 
   /// An RFC 5424 header from its attributes.

@@ -60,4 +60,16 @@ import Testing
     }
     #expect(count > 50)
   }
+
+  /// A journal may have been written by anyone.
+  @Test(arguments: [
+    "", "5", "5424", "5424.", "5424.x", "5424.9", "5424.6+", "5424.6+01:0", "5424.\u{7F}Z",
+    "9999.6Z", "5424.6Q", "5424.9+99:99", "5424.-", "5424.0Z", "5424.9+01:00bn",
+  ])
+  func `any form in a line is read without harm`(form: String) throws {
+    let line = Array("2026-03-04T05:06:07.003000000Z s t host=h _form=\(form)\tpayload".utf8)
+    let event = try EventLine(line.rawSpan, 0..<line.count)
+    let raw = SyslogRaw.bytes(line.rawSpan, event)
+    #expect(raw.suffix(7) == Array("payload".utf8)[...])
+  }
 }
