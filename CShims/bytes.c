@@ -133,6 +133,9 @@ static inline uint64_t equal_bytes(uint64_t w, uint8_t byte) {
 }
 
 typedef uint8_t vector16 __attribute__((vector_size(16), aligned(1)));
+#if defined(__x86_64__)
+typedef char signed16 __attribute__((vector_size(16), aligned(1)));
+#endif
 
 int penstock_copy_payload(void *destination, const void *source, size_t count) {
   const uint8_t *s = source;
@@ -201,6 +204,56 @@ int penstock_copy_word(void *destination, const void *source, size_t count) {
   d[count - 1] = last;
   w = 0x4141414141000000ull | (uint64_t)last << 16 | (uint64_t)middle << 8 | first;
   return word_hit(w) != 0;
+}
+
+// --- Bits of bytes ---------------------------------------------------------------------------
+// Vectors of 16 bytes; the last ones overlap where there are fewer than 64, so nothing is read
+// beyond `count`.
+
+static inline uint64_t bits_of(vector16 truth) {
+#if defined(__x86_64__)
+  return (uint64_t)(uint32_t)__builtin_ia32_pmovmskb128((signed16)truth);
+#else
+  uint64_t bits = 0;
+  for (int i = 0; i < 16; i++) bits |= (uint64_t)(truth[i] & 1) << i;
+  return bits;
+#endif
+}
+
+static inline size_t vector_offset(size_t i, size_t count) {
+  return 16 * i <= count - 16 ? 16 * i : count - 16;
+}
+
+static inline vector16 is_awkward(vector16 v) {
+  return (vector16)(v < (uint8_t)' ') | (vector16)(v == (uint8_t)'\\');
+}
+
+struct penstock_header_bits penstock_header_bits(const void *bytes, size_t count) {
+  struct penstock_header_bits bits = {0, 0};
+  for (size_t i = 0; i < 4; i++) {
+    size_t offset = vector_offset(i, count);
+    vector16 v;
+    memcpy(&v, (const uint8_t *)bytes + offset, 16);
+    bits.spaces |= bits_of((vector16)(v == (uint8_t)' ')) << offset;
+    bits.awkward |= bits_of(is_awkward(v)) << offset;
+  }
+  return bits;
+}
+
+struct penstock_data_bits penstock_data_bits(const void *bytes, size_t count) {
+  struct penstock_data_bits bits = {0, 0, 0, 0};
+  for (size_t i = 0; i < 4; i++) {
+    size_t offset = vector_offset(i, count);
+    vector16 v;
+    memcpy(&v, (const uint8_t *)bytes + offset, 16);
+    vector16 quotes = (vector16)(v == (uint8_t)'"');
+    vector16 breaks = (vector16)(v == (uint8_t)' ') | (vector16)(v == (uint8_t)']');
+    bits.stops |= bits_of(quotes | breaks | (vector16)(v == (uint8_t)'=')) << offset;
+    bits.quotes |= bits_of(quotes) << offset;
+    bits.awkward |= bits_of(breaks | is_awkward(v)) << offset;
+    bits.dots |= bits_of((vector16)(v == (uint8_t)'.')) << offset;
+  }
+  return bits;
 }
 
 int penstock_all(const void *bytes, size_t count, uint8_t byte) {

@@ -17,6 +17,31 @@ int penstock_copy_payload(void *destination, const void *source, size_t count);
 // (SP, TAB, LF, NUL, backslash). `count` is small.
 int penstock_copy_word(void *destination, const void *source, size_t count);
 
+// What the first bytes of a header are, bit i for byte i: of `count` bytes, at least 16, the first 64.
+struct penstock_header_bits {
+  uint64_t spaces;
+  uint64_t awkward;  // control bytes and backslashes
+};
+struct penstock_header_bits penstock_header_bits(const void *bytes, size_t count);
+
+// The same of structured data.
+struct penstock_data_bits {
+  uint64_t stops;    // = SP ] "
+  uint64_t quotes;   // "
+  uint64_t awkward;  // control bytes, backslashes, SP, ]
+  uint64_t dots;     // .
+};
+struct penstock_data_bits penstock_data_bits(const void *bytes, size_t count);
+
+// Copies up to 64 bytes in vectors: up to 31 more are read and written, 16 when `count` is 0.
+static inline void penstock_copy_field(void *destination, const void *source, size_t count) {
+  __builtin_memcpy(destination, source, 16);
+  if (count <= 16) return;
+  __builtin_memcpy((char *)destination + 16, (const char *)source + 16, 16);
+  if (count <= 32) return;
+  __builtin_memcpy((char *)destination + 32, (const char *)source + 32, 32);
+}
+
 // Whether all `count` bytes are `byte`.
 int penstock_all(const void *bytes, size_t count, uint8_t byte);
 

@@ -48,6 +48,13 @@ extension RawSpan {
     return tailWord(at: offset)
   }
 
+  /// The eight bytes at `offset`, all of which must be inside the span.
+  @inline(__always)
+  func wholeWord(at offset: Int) -> UInt64 {
+    precondition(offset >= 0 && offset <= byteCount &- 8)
+    return unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+  }
+
   @usableFromInline @inline(never)
   func tailWord(at offset: Int) -> UInt64 {
     precondition(offset >= 0)
@@ -107,6 +114,26 @@ extension RawSpan {
       offset &+= 8
     }
     return to
+  }
+
+  /// What the up to 64 bytes at `offset` are, of which there have to be 16.
+  @inline(__always)
+  func headerBits(at offset: Int) -> penstock_header_bits {
+    precondition(offset >= 0 && offset <= byteCount &- 16)
+    return unsafe withUnsafeBytes { buffer in
+      guard let base = buffer.baseAddress else { return penstock_header_bits() }
+      return unsafe penstock_header_bits(base + offset, min(byteCount &- offset, 64))
+    }
+  }
+
+  /// What the up to 64 bytes of structured data at `offset` are, of which there have to be 16.
+  @inline(__always)
+  func dataBits(at offset: Int) -> penstock_data_bits {
+    precondition(offset >= 0 && offset <= byteCount &- 16)
+    return unsafe withUnsafeBytes { buffer in
+      guard let base = buffer.baseAddress else { return penstock_data_bits() }
+      return unsafe penstock_data_bits(base + offset, min(byteCount &- offset, 64))
+    }
   }
 
   /// Whether the bytes at `offset` are those of `text`.

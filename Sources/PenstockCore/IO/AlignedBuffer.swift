@@ -118,6 +118,15 @@ package struct AlignedBuffer: ~Copyable {
     }
   }
 
+  /// Room for writing without a look at the limit for each field: of `range`.
+  @inline(__always)
+  @_lifetime(&self)
+  mutating func room(_ range: ByteRange) -> Room {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    let room = unsafe Room(start: base + range.lowerBound, capacity: range.count)
+    return unsafe _overrideLifetime(room, mutating: &self)
+  }
+
   /// Appends the bytes of `range` to an array. For cold paths: the array may grow.
   package func append(_ range: ByteRange, to bytes: inout [UInt8]) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)

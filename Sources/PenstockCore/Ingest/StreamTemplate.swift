@@ -29,8 +29,8 @@ package struct StreamTemplate: BitwiseCopyable, Sendable {
   private var isSafe = false
   /// Whether it is a safe literal of up to 16 bytes and the host: what nearly everybody has, and
   /// what is written without going over the pieces.
-  private var isPrefixAndHost = false
-  private var prefix: (first: UInt64, second: UInt64, byteCount: Int) = (0, 0, 0)
+  private(set) var isPrefixAndHost = false
+  private(set) var prefix: (first: UInt64, second: UInt64, byteCount: Int) = (0, 0, 0)
 
   /// What is wrong with a template's text.
   package enum Fault: Error, Equatable, Sendable, CustomStringConvertible {

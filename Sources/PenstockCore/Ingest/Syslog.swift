@@ -60,7 +60,7 @@ enum SyslogFault: String, Error {
 }
 
 /// The PRI part: `<n>`, 0 … 191, and where it ends.
-struct SyslogPriority: BitwiseCopyable {
+package struct SyslogPriority: BitwiseCopyable {
   var value: Int
   /// First byte behind the ">".
   var end: Int
@@ -78,7 +78,7 @@ struct SyslogPriority: BitwiseCopyable {
 
   /// Reads the priority at the beginning of `span`; nil when there is none.
   @inline(__always)
-  init?(_ span: RawSpan) {
+  package init?(_ span: RawSpan) {
     guard span.byteCount >= 3, span.byte(at: 0) == Byte.less else { return nil }
     var number = 0
     var offset = 1
@@ -163,6 +163,9 @@ package enum Syslog {
     if let priority = SyslogPriority(message) {
       do throws(SyslogFault) {
         if isVersionOne(message, priority.end) {
+          if !isCut, SyslogUsual.append(message, priority, &context, &writer, &memory) {
+            return writer.isFull ? .full : .stored
+          }
           try Syslog5424.append(
             message, priority, isCut ? originalByteCount : 0, receivedAt, &context, &writer,
             &memory)

@@ -12,7 +12,7 @@
 //     "-"      no time was given;  "b" a BOM stands before the text;  "n" there is no text at all
 
 enum Syslog5424 {
-  private static let byteOrderMark: UInt64 = 0xBF_BBEF
+  static let byteOrderMark: UInt64 = 0xBF_BBEF
 
   @inline(__always)
   static func append(

@@ -42,7 +42,24 @@ enum SyslogHarness {
     let line = memory.bytes(0..<(writer.offset - 1)).array()
     let last = memory.bytes(0..<writer.offset).byte(at: writer.offset - 1)
     #expect(last == Byte.lineFeed)
+    try expectSame(line, outcome, message, originalByteCount, receivedAt, &context)
     return try take(line, outcome)
+  }
+
+  /// The same message once more, now that its second has been seen and there is plenty of room:
+  /// usual messages go another way then, to the same bytes.
+  private static func expectSame(
+    _ line: [UInt8], _ outcome: SyslogOutcome, _ message: [UInt8], _ originalByteCount: Int?,
+    _ receivedAt: Timestamp, _ context: inout SyslogContext
+  ) throws {
+    var memory = AlignedBuffer(byteCount: line.count + 8192)
+    var writer = EventWriter(offset: 3, limit: memory.byteCount)
+    let again = Syslog.append(
+      message.rawSpan, originalByteCount: originalByteCount ?? message.count,
+      receivedAt: receivedAt, &context, &writer, &memory)
+    #expect(again == outcome)
+    let same = memory.bytes(3..<(writer.offset - 1)).array()
+    #expect(same == line, "\(String(decoding: message, as: UTF8.self))")
   }
 
   static func parse(_ text: String) throws -> ParsedMessage { try parse(Array(text.utf8)) }
