@@ -2,8 +2,10 @@
 // Tiny, of normal priority, and it never waits for archiving.
 //
 // For each log it keeps `aheadCount` prepared segments above the active one. The first are small;
-// later ones hold about two seconds of what the shard writes. When a shard has no prepared segment
-// left and is writing, the next is merely reserved, which is quick and costs its barriers more.
+// later ones hold about two seconds of what the shard writes. Filling them makes the small barriers
+// of a shard with little to do quick; it also makes the drive write everything twice. A shard that
+// writes a lot has large barriers, which cost little more in blocks that were merely reserved: from
+// `fillableByteRate` on, and when it waits for a segment, segments are reserved only.
 //
 // A number that is taken is either a segment an earlier preparer made ready, which counts, or a
 // file whose preparation was cut short, which does not: the shard passes over it as well.
@@ -43,8 +45,9 @@ struct Preparer {
   static let byteCountMax = 64 << 20
   /// Seconds of writing a segment is sized for.
   static let secondsPerSegment = 2.0
-  /// Bytes a second from which a shard that has nothing ready cannot wait for filling.
-  static let fillableByteRate = 256e6
+  /// Bytes a second of one shard from which filling costs more than it saves: its batches are then
+  /// of some hundred kilobytes.
+  static let fillableByteRate = 128e6
   /// Bytes a second from which a shard is looked at often.
   static let busyByteRate = 1e6
   /// Free space below which nothing is prepared, in bytes: the archiver needs room to hand over,
@@ -104,8 +107,8 @@ struct Preparer {
     measure(index, statistics[.bytesWritten], now)
     let isPressed = statistics[.isStalled] != 0
     while logs[index].ahead.count < Preparer.aheadCount, now >= logs[index].retryAt {
-      let isUrgent = logs[index].ahead.isEmpty && logs[index].byteRate > Preparer.fillableByteRate
-      guard prepare(index, isFilled: !(isPressed || isUrgent)) else {
+      let isFilled = !isPressed && logs[index].byteRate <= Preparer.fillableByteRate
+      guard prepare(index, isFilled: isFilled) else {
         logs[index].retryAt = now + Preparer.retryNanoseconds
         break
       }
