@@ -180,9 +180,11 @@ int penstock_list(const char *path, void (*visit)(void *context, const char *nam
   return result;
 }
 
-void *penstock_map_memory(size_t byte_count) {
+void *penstock_map_memory(size_t byte_count, bool in_huge_pages) {
   void *m = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return m == MAP_FAILED ? NULL : m;
+  if (m == MAP_FAILED) return NULL;
+  if (in_huge_pages) madvise(m, byte_count, MADV_HUGEPAGE);
+  return m;
 }
 
 void penstock_unmap(void *memory, size_t byte_count) { munmap(memory, byte_count); }

@@ -45,8 +45,8 @@ int penstock_drop_cache(int descriptor);
 int penstock_list(const char *path, void (*visit)(void *context, const char *name), void *context);
 
 // --- Memory ---
-// Zeroed pages aligned to `alignment` (a power of two, at least a page); NULL when there are none.
-void *penstock_map_memory(size_t byte_count);
+// Zeroed pages; NULL when there are none. Huge ones are asked for, not insisted on.
+void *penstock_map_memory(size_t byte_count, bool in_huge_pages);
 void penstock_unmap(void *memory, size_t byte_count);
 // A shared mapping of the first `byte_count` bytes of a file; NULL on failure.
 void *penstock_map_file(int descriptor, size_t byte_count, bool writable);

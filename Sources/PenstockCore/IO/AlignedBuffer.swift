@@ -17,12 +17,18 @@ package struct AlignedBuffer: ~Copyable {
   /// The alignment of `base`, in bytes.
   package static let pageByteCount = 4096
 
+  /// Size of a huge page, in bytes.
+  static let hugePageByteCount = 2 << 20
+
   /// Takes `byteCount` bytes, rounded up to pages. Traps when the machine has none: it is called
   /// at start only.
-  package init(byteCount: Int) {
+  /// - Parameter inHugePages: asks for huge pages, and rounds up to them: a device is then told of
+  ///   one stretch of memory instead of hundreds.
+  package init(byteCount: Int, inHugePages: Bool = false) {
     precondition(byteCount > 0)
-    let rounded = (byteCount + Self.pageByteCount - 1) / Self.pageByteCount * Self.pageByteCount
-    guard let memory = unsafe penstock_map_memory(rounded) else {
+    let page = inHugePages ? Self.hugePageByteCount : Self.pageByteCount
+    let rounded = (byteCount + page - 1) / page * page
+    guard let memory = unsafe penstock_map_memory(rounded, inHugePages) else {
       preconditionFailure("no memory for a buffer of \(rounded) bytes")
     }
     unsafe base = memory

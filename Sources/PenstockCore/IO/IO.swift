@@ -20,10 +20,12 @@ package struct ShardMemory: ~Copyable {
   package var answers: AlignedBuffer
 
   package init(_ limits: Limits) {
-    streams = AlignedBuffer(byteCount: limits.streamBufferCount * limits.streamBufferByteCount)
+    streams = AlignedBuffer(
+      byteCount: limits.streamBufferCount * limits.streamBufferByteCount, inHugePages: true)
     datagrams = AlignedBuffer(
       byteCount: limits.datagramBufferCount * limits.datagramBufferByteCount)
-    commits = AlignedBuffer(byteCount: limits.batchSlotCount * limits.batchSlotByteCount)
+    commits = AlignedBuffer(
+      byteCount: limits.batchSlotCount * limits.batchSlotByteCount, inHugePages: true)
     answers = AlignedBuffer(byteCount: limits.connectionCountMax * limits.answerByteCount)
   }
 }
