@@ -50,6 +50,8 @@ package struct ShardConfiguration: Sendable {
   package var backend: BackendChoice
   /// Segments at or below this number are in the archive.
   package var archivedThrough: SegmentNumber
+  /// Events at or below this number are, too.
+  package var coveredThrough = SequenceNumber.none
   /// Size of the segment recovery makes, in bytes.
   package var segmentByteCount = 4 << 20
 

@@ -78,12 +78,14 @@ package enum ShardProcess {
       var frontier = try openFrontier(configuration, epoch: lease.epoch)
       statistics[.backend] = backend
       statistics[.isServing] = 0
+      let publishedBefore = frontier.sequence
       let recovered = try Recovery.run(
         io.files, configuration.layout, store: configuration.store, log: configuration.log,
         archivedThrough: configuration.archivedThrough,
+        coveredThrough: configuration.coveredThrough,
+        frontier: publishedBefore > .none ? publishedBefore : nil,
         segmentByteCount: configuration.segmentByteCount)
       for damage in recovered.damage { say(name, "recovery: \(damage)") }
-      let publishedBefore = frontier.sequence
       frontier.reset()
       try io.keep(lease.file, in: FileSlot(0))
       var shard = try Shard(

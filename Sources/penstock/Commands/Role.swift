@@ -91,6 +91,7 @@ enum Role {
     do {
       let manifest = try Manifest.read(LinuxFileSystem(), place.layout)
       configuration.archivedThrough = manifest.archivedThrough(configuration.log)
+      configuration.coveredThrough = manifest.coveredThrough(configuration.log)
     } catch {
       ShardProcess.say("shard \(log)", "the archive's manifest cannot be read: \(error)")
       return ShardProcess.Status.failed.rawValue

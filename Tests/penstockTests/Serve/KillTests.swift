@@ -138,4 +138,26 @@ import Testing
     try store.start(shards: 1)
     #expect(try store.run("query").lines.count == 100)
   }
+
+  /// The page of the process before says that the last batch was acknowledged, though no batch
+  /// behind it does.
+  @Test func `an acknowledged last batch that cannot be read is called rot`() throws {
+    let store = try ServedStore()
+    try store.start(shards: 1)
+    try store.put(["- a t\tfirst"])
+    try store.put(["- a t\tlast, to be damaged"])
+    store.kill()
+    let live = store.data + "/live/"
+    let names = try FileManager.default.contentsOfDirectory(atPath: live).sorted()
+    let name = try #require(names.first { $0.hasSuffix(".log") })
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: live + name))
+    let place = try #require(bytes.range(of: Data("to be damaged".utf8)))
+    bytes[place.lowerBound] ^= 0x20
+    try bytes.write(to: URL(fileURLWithPath: live + name))
+    try store.start(shards: 1)
+    try store.wait("recovery says what it found: \(store.said)") {
+      store.said.contains("had been acknowledged and cannot be read")
+    }
+    #expect(try store.run("query").lines.count == 1)
+  }
 }
