@@ -69,7 +69,8 @@ private struct StatusText {
       if shard[.isStalled] ?? 0 > 0 { state += ", STALLED: no segment to write to" }
     }
     output.put(text: "\nshard \(shard.log.value)    \(state)\n")
-    let durable = shard.frontier.sequence.map { "\($0.value)" } ?? "not known without a daemon"
+    let unknown = shard.frontier.writer == nil ? "not known without a daemon" : "nothing yet"
+    let durable = shard.frontier.sequence.map { "\($0.value)" } ?? unknown
     output.put(text: "  durable up to    \(durable)\n")
     let active = shard.activeSegment.map { Hexadecimal.text($0.value, digits: 16) } ?? "none"
     output.put(
