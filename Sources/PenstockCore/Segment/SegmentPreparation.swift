@@ -1,9 +1,11 @@
 // Makes a segment ready for use:
 //
-//     create (must not exist) → reserve → fill with LF → sync → header block → sync → sync folder
+//     create (must not exist) → reserve → fill with LF → sync → sync folder → header block → sync
 //
-// The header comes last, so a file whose preparation was cut short has none and counts as empty.
-// Once `prepare` has returned, name, header and salt are durable and the blocks have been written
+// The header comes last, so a file whose preparation was cut short has none and counts as empty, and
+// one that has a header has a durable name: whoever finds the header, also of a preparer that was
+// killed right after, may write there. (Its first barrier makes the header durable, if the preparer
+// did not.) Once `prepare` has returned, name, header and salt are durable and the blocks have been written
 // once: switching to the segment does no directory operation, and a barrier into written blocks
 // costs a third of one into blocks that were merely reserved.
 //
@@ -38,6 +40,24 @@ package enum SegmentPreparation {
     }
     let file = try files.open(path, .create)
     defer { files.close(file) }
+    let body = try makeBody(
+      files, layout, name, file, byteCount, room, isFilled: isFilled, store, salt)
+    let header = body.header
+    // From here on the segment may be in use: nothing takes it back.
+    try files.write(file, from: body.memory, 0..<header.alignment, at: 0)
+    try files.syncFile(file)
+    // The header went through the page cache; the shard's direct writes should find it clean.
+    files.dropCache(file)
+    return header
+  }
+
+  /// Everything but the header, durable, name included.
+  /// - Returns: the header, and memory that begins with its block.
+  private static func makeBody<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, _ name: SegmentName, _ file: File, _ byteCount: Int,
+    _ room: Int, isFilled: Bool, _ store: StoreIdentifier, _ salt: UInt64
+  ) throws(FileError) -> PreparedBody {
+    let path = layout.segment(name)
     do throws(FileError) {
       let direct = files.directAlignment(file)
       let isDirect = direct > 0 && direct <= SegmentHeader.alignmentMax
@@ -54,13 +74,9 @@ package enum SegmentPreparation {
         try fill(files, path, file, isDirect: isDirect, header, memory)
       }
       try files.syncFile(file)
-      memory.copy(Array(header.text.utf8).rawSpan, to: 0)
-      try files.write(file, from: memory, 0..<alignment, at: 0)
-      try files.syncFile(file)
       try files.syncDirectory(layout.live)
-      // The header went through the page cache; the shard's direct writes should find it clean.
-      files.dropCache(file)
-      return header
+      memory.copy(Array(header.text.utf8).rawSpan, to: 0)
+      return PreparedBody(header: header, memory: memory)
     } catch {
       // Gives the space back; the error that is thrown says more than one of this would.
       _ = try? files.truncate(file, byteCount: 0)
@@ -82,5 +98,17 @@ package enum SegmentPreparation {
       offset += count
     }
     try files.syncData(target)
+  }
+}
+
+/// A segment that lacks nothing but its header.
+private struct PreparedBody: ~Copyable {
+  let header: SegmentHeader
+  /// Begins with the header's block.
+  let memory: AlignedBuffer
+
+  init(header: SegmentHeader, memory: consuming AlignedBuffer) {
+    self.header = header
+    self.memory = memory
   }
 }

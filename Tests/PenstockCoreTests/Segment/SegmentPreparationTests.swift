@@ -68,8 +68,38 @@ struct SegmentPreparationTests {
       #expect(log.files.openCount == 0)
       guard header == nil else { continue }
       let bytes = log.files.bytes(log.layout.segment(name)) ?? []
-      #expect(bytes.isEmpty, "operation \(operation)")
+      // The last two are the header's: it may have been seen, and the segment be in use.
+      let isBeforeHeader = operation <= operationCount() - 2
+      #expect(bytes.isEmpty == isBeforeHeader, "operation \(operation)")
     }
+  }
+
+  /// Operations of a preparation that nothing disturbs.
+  private func operationCount() -> Int {
+    let other = TestLog()
+    other.files.fail(.never)
+    _ = try? prepare(other.files, other.layout, byteCount: 8192, isFilled: true)
+    return other.files.operationCount
+  }
+
+  /// A shard takes whatever has a header: also what a preparer left that was killed right after
+  /// writing it.
+  @Test(arguments: [true, false])
+  func `a segment whose header can be seen has a durable name`(_ isFilled: Bool) throws {
+    var seenCount = 0
+    for operation in 1... {
+      let log = TestLog()
+      log.files.fail(.from(operation))
+      let header = try? prepare(log.files, log.layout, byteCount: 8192, isFilled: isFilled)
+      let path = log.layout.segment(name)
+      if let bytes = log.files.bytes(path), case .header = SegmentHeader.read(bytes.rawSpan) {
+        seenCount += 1
+        #expect(log.restarted(.dropsAll).files.bytes(path) != nil, "operation \(operation)")
+      }
+      if header != nil { break }
+    }
+    // Seen before the preparation was through, and after it.
+    #expect(seenCount >= 2)
   }
 
   @Test func `a crash at any operation leaves a segment that is empty or ready`() throws {
