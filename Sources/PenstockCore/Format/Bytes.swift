@@ -197,6 +197,11 @@ extension RawSpan {
     }
   }
 
+  /// Whether every byte of `range` is LF or NUL.
+  package func isFiller(in range: ByteRange) -> Bool {
+    range.allSatisfy { byte(at: $0) == Byte.lineFeed || byte(at: $0) == Byte.null }
+  }
+
   /// CRC-32C of the span, continuing from `seed`.
   package func checksum(seed: UInt32 = 0) -> UInt32 {
     unsafe withUnsafeBytes { buffer in

@@ -1,7 +1,7 @@
 // What one segment holds: read once from front to back, with fixed memory, trusting nothing.
 //
 //     offset = align
-//     filler?                 a block of only LF, or of only NUL        → skip
+//     filler?                 a block of nothing but LF and NUL         → skip
 //     batch line, right salt,
 //     checksum holds?         a batch                                   → skip its length
 //     anything else           damaged                                   → skip one block
@@ -270,7 +270,8 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
     var position = 0
     while position < count {
       let block = position..<min(position + alignment, count)
-      guard span.isAll(first, in: block) else { break }
+      // Both in one block: where filling was cut short.
+      guard span.isAll(first, in: block) || span.isFiller(in: block) else { break }
       position = block.upperBound
     }
     return offset + position

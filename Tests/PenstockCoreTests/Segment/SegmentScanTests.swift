@@ -177,6 +177,17 @@ struct SegmentScanTests {
     #expect(recovered.damage.isEmpty)
   }
 
+  /// Filling is cut short anywhere when its process is killed.
+  @Test func `a file that was being filled is no damage`() throws {
+    let log = TestLog()
+    var bytes = [UInt8](repeating: Byte.null, count: 8 * 4096)
+    for place in 4096..<(3 * 4096 + 3072) { bytes[place] = Byte.lineFeed }
+    log.put(1, bytes)
+    let scan = try scan(log)
+    #expect(scan.verdict == .empty)
+    #expect(damaged(scan).isEmpty)
+  }
+
   @Test func `a segment of a newer version is left alone and reported`() throws {
     let small = SmallLog()
     var line = "#penstock segment=0000000000000003 log=00 version=2 shape=other"
