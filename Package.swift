@@ -21,6 +21,7 @@ let package = Package(
   name: "penstock",
   products: [
     .executable(name: "penstock", targets: ["penstock"]),
+    .executable(name: "penstock-simulate", targets: ["penstock-simulate"]),
     .library(name: "Penstock", targets: ["Penstock"]),
   ],
   dependencies: [
@@ -36,6 +37,15 @@ let package = Package(
       name: "PenstockArchive", dependencies: ["PenstockCore", "CShims"], swiftSettings: house),
     .target(
       name: "Penstock", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
+      swiftSettings: house),
+    .target(
+      name: "PenstockSimulator", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
+      swiftSettings: house),
+    .executableTarget(
+      name: "penstock-simulate",
+      dependencies: [
+        "PenstockSimulator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: house),
     .target(
       name: "LoadGenerator", path: "Benchmarks/LoadGenerator",

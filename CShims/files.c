@@ -180,6 +180,8 @@ int penstock_list(const char *path, void (*visit)(void *context, const char *nam
   return result;
 }
 
+int penstock_remove_folder(const char *path) { return rmdir(path) < 0 ? -errno : 0; }
+
 void *penstock_map_memory(size_t byte_count, bool in_huge_pages) {
   void *m = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (m == MAP_FAILED) return NULL;

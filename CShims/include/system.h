@@ -44,6 +44,9 @@ int penstock_drop_cache(int descriptor);
 // Calls `visit` with each entry's name (not . and ..); 0 or -errno.
 int penstock_list(const char *path, void (*visit)(void *context, const char *name), void *context);
 
+// Removes an empty folder; 0 or -errno.
+int penstock_remove_folder(const char *path);
+
 // --- Memory ---
 // Zeroed pages; NULL when there are none. Huge ones are asked for, not insisted on.
 void *penstock_map_memory(size_t byte_count, bool in_huge_pages);

@@ -1,0 +1,184 @@
+// Clients: line-protocol sessions that keep their receipts, syslog over TCP in both framings and over
+// UDP. They send in pieces, read late, pipeline, send nonsense, and come back after a reset.
+
+internal import PenstockCore
+
+/// Everybody who talks to the shard.
+struct Workload {
+  enum Listener: Int, CaseIterable { case line, stream, datagrams }
+
+  private struct Client {
+    var listener: Listener
+    var session: Int
+    var descriptor: Int32?
+    var unsent: [UInt8] = []
+    /// PUTs without an answer, oldest first; nil for a request that is no PUT.
+    var waiting: [Int?] = []
+    var received: [UInt8] = []
+    var isCounted = false
+  }
+
+  private var clients: [Client] = []
+  private var random: SeededRandom
+  private let eventByteCountMax: Int
+  /// Clients send nothing new while a stop is under way.
+  var isQuiet = false
+
+  init(random: SeededRandom, limits: Limits) {
+    self.random = random
+    eventByteCountMax = limits.eventByteCountMax
+    for session in 0..<5 {
+      var client = Client(listener: session < 3 ? .line : .stream, session: session)
+      client.isCounted = session == 3
+      clients.append(client)
+    }
+  }
+
+  /// One client does one thing.
+  mutating func step(_ network: inout SimulatedNetwork, _ oracle: inout Oracle) throws(Finding) {
+    let index = random.below(clients.count + 1)
+    guard index < clients.count else { return sendDatagram(&network, &oracle) }
+    guard let descriptor = clients[index].descriptor,
+      let connection = network.connections[descriptor], !connection.isReset, !connection.isClosed
+    else {
+      if let descriptor = clients[index].descriptor {
+        try readAnswers(index, descriptor, &network, &oracle)
+      }
+      if !isQuiet { connect(index, &network) }
+      return
+    }
+    try readAnswers(index, descriptor, &network, &oracle)
+    if !isQuiet, clients[index].unsent.count < 20_000, clients[index].waiting.count < 12 {
+      clients[index].listener == .line
+        ? addRequest(index, &oracle) : addMessage(index, &oracle)
+    }
+    let unsent = clients[index].unsent
+    guard !unsent.isEmpty, connection.toShard.count < 16_000 else { return }
+    let count = random.chance(50) ? unsent.count : random.within(1...unsent.count)
+    network.connections[descriptor]?.toShard += unsent[..<count]
+    clients[index].unsent.removeFirst(count)
+  }
+
+  /// A new session: what had no answer stays unanswered.
+  private mutating func connect(_ index: Int, _ network: inout SimulatedNetwork) {
+    clients[index].descriptor = network.connect(clients[index].listener.rawValue)
+    clients[index].unsent = []
+    clients[index].waiting = []
+    clients[index].received = []
+    clients[index].session += clients.count
+    clients[index].isCounted = random.chance(50)
+    if clients[index].listener == .line, random.chance(50) {
+      clients[index].unsent += "HELLO penstock/1\n".utf8
+      clients[index].waiting.append(nil)
+    }
+  }
+
+  // MARK: - What is sent
+
+  private mutating func filler() -> String {
+    let most = random.chance(4) ? eventByteCountMax / 2 : random.chance(20) ? 2000 : 60
+    let words = [
+      "text ", "#batch number=", "\\n", "salt=0000000000000000 crc=", "é", "\\", "=",
+      "[x y=\"z\"] ",
+    ]
+    var text = ""
+    let count = random.below(most)
+    while text.utf8.count < count { text += words[random.below(words.count)] }
+    return text
+  }
+
+  private mutating func addRequest(_ index: Int, _ oracle: inout Oracle) {
+    if random.chance(3) {
+      // Not a request; the session goes on.
+      clients[index].unsent += "PUSH 12\n".utf8
+      clients[index].waiting.append(nil)
+      return
+    }
+    let number = oracle.puts.count
+    var put = Oracle.Put(session: clients[index].session, payloads: [])
+    var body = ""
+    for event in 0..<random.within(1...(random.chance(10) ? 30 : 3)) {
+      let payload = "p\(number).\(event);" + filler()
+      let line = "- sim/\(put.session) t n=\(event)\t\(payload)\n"
+      guard body.utf8.count + line.utf8.count <= eventByteCountMax else { break }
+      body += line
+      put.payloads.append(Array(payload.utf8))
+    }
+    if random.chance(3) {
+      body += "- /journal t\tp\(number).refused\n"
+      put.isRefused = true
+    }
+    if body.utf8.count > eventByteCountMax { put.isRefused = true }
+    oracle.puts.append(put)
+    clients[index].unsent += "PUT \(body.utf8.count)\n\(body)".utf8
+    clients[index].waiting.append(number)
+  }
+
+  private mutating func message(
+    _ session: Int, _ oracle: inout Oracle, mayHoldLineFeed: Bool
+  ) -> String {
+    var text = "m\(oracle.messages.count);" + filler()
+    if mayHoldLineFeed, random.chance(20) { text += "\n#batch number=0000000000000001 " }
+    let cut = String(text.prefix(eventByteCountMax / 2))
+    oracle.messages.append(Oracle.Message(text: Array(cut.utf8)))
+    return "<14>1 - sim app \(session) - - \(cut)"
+  }
+
+  private mutating func addMessage(_ index: Int, _ oracle: inout Oracle) {
+    let isCounted = clients[index].isCounted
+    let text = message(clients[index].session, &oracle, mayHoldLineFeed: isCounted)
+    clients[index].unsent +=
+      isCounted ? Array("\(text.utf8.count) \(text)".utf8) : Array("\(text)\n".utf8)
+  }
+
+  private mutating func sendDatagram(_ network: inout SimulatedNetwork, _ oracle: inout Oracle) {
+    guard !isQuiet else { return }
+    let text = Array(message(-1, &oracle, mayHoldLineFeed: true).utf8)
+    // Lost, or doubled, on the way.
+    if random.chance(10) { return }
+    network.sendDatagram(text, to: Listener.datagrams.rawValue)
+    if random.chance(10) {
+      oracle.messages[oracle.messages.count - 1].copyCount = 2
+      network.sendDatagram(text, to: Listener.datagrams.rawValue)
+    }
+  }
+
+  // MARK: - What is answered
+
+  private mutating func readAnswers(
+    _ index: Int, _ descriptor: Int32, _ network: inout SimulatedNetwork, _ oracle: inout Oracle
+  ) throws(Finding) {
+    let bytes = network.connections[descriptor]?.toClient ?? []
+    network.connections[descriptor]?.toClient = []
+    clients[index].received += bytes
+    while let end = clients[index].received.firstIndex(of: 0x0A) {
+      let line = String(decoding: clients[index].received[..<end], as: UTF8.self)
+      clients[index].received.removeFirst(end + 1)
+      guard !clients[index].waiting.isEmpty else {
+        throw Finding("an answer to nothing: \(line)")
+      }
+      let request = clients[index].waiting.removeFirst()
+      try takeAnswer(line, request, &oracle)
+    }
+  }
+
+  private func takeAnswer(_ line: String, _ request: Int?, _ oracle: inout Oracle) throws(Finding) {
+    guard let number = request else { return }
+    if line.hasPrefix("ERR ") {
+      guard !line.contains("busy") else { return }
+      guard oracle.puts[number].isRefused else {
+        throw Finding("PUT \(number) is refused without need: \(line)")
+      }
+      return
+    }
+    var values: [Substring: UInt64] = [:]
+    for word in line.split(separator: " ") {
+      let pair = word.split(separator: "=")
+      if pair.count == 2 { values[pair[0]] = UInt64(pair[1]) }
+    }
+    guard line.hasPrefix("OK shard=0 "), let first = values["first"],
+      values["count"] == UInt64(oracle.puts[number].payloads.count)
+    else { throw Finding("PUT \(number) got the answer \(line)") }
+    oracle.puts[number].first = first
+  }
+}
