@@ -10,6 +10,8 @@ struct Roles {
   private let layout: StoreLayout
   private(set) var passCount = 0
   private(set) var killedCount = 0
+  /// Whether bits were turned at rest: damage is reported then.
+  private(set) var rottenIsExpected = false
 
   /// Prepared segments kept ahead of the shard.
   private static let aheadCount = 2
@@ -35,6 +37,7 @@ struct Roles {
     guard all.count(where: { $0 > active }) < Roles.aheadCount else { return }
     let files = SimulatedFiles(world.disk, process: process)
     if random.chance(15) { world.disk.kill(process, afterOperations: random.within(1...40)) }
+    if random.chance(10) { world.disk.fail(process, afterOperations: random.within(1...40)) }
     let name = SegmentName(
       log: LogNumber(0), number: SegmentNumber(max(all.max() ?? 0, active) + 1))
     let isFilled = random.chance(60)
@@ -43,7 +46,8 @@ struct Roles {
       _ = try SegmentPreparation.prepare(
         files, layout, name: name, store: store, byteCount: byteCount, isFilled: isFilled)
     } catch {
-      // Killed: what it left is a file without a header, which counts as empty.
+      // Killed, without room or on a broken device: what it left counts as empty, unless its
+      // header was written.
       killedCount += 1
     }
     world.disk.kill(process)
@@ -52,24 +56,60 @@ struct Roles {
   /// One pass of the archiver.
   mutating func archive(_ world: World, _ store: StoreIdentifier, process: Int) throws(Finding) {
     let files = SimulatedFiles(world.disk, process: process)
-    let isKilled = random.chance(40)
+    let isKilled = random.chance(35)
+    let isBroken = !isKilled && random.chance(20)
     if isKilled { world.disk.kill(process, afterOperations: random.within(1...200)) }
+    if isBroken { world.disk.fail(process, afterOperations: random.within(1...200)) }
     do throws(ArchiveError) {
       var archiver = try Archiver(
         files, layout, store: store, runByteCountMax: Roles.runByteCount)
       let pass = try archiver.pass()
       if pass.segmentCount > 0 { passCount += 1 }
-      if let loss = pass.damage.first(where: { $0.isLoss && !$0.isTail }) {
+      if !rottenIsExpected, let loss = pass.damage.first(where: { $0.isLoss && !$0.isTail }) {
         throw ArchiveError.file(FileError(.read, "\(loss)", code: 0))
       }
     } catch {
-      guard isKilled, "\(error)".contains(System.message(for: SimulatedFiles.killedCode)) else {
+      let isExpected = isKilled || isBroken || "\(error)".contains("No space")
+      guard isExpected else {
         world.disk.kill(process)
         throw Finding("archiving failed: \(error)")
       }
       killedCount += 1
     }
     world.disk.kill(process)
+  }
+
+  // MARK: - Rot
+
+  /// Turns a bit in a batch, or in the header, of a segment that others follow.
+  /// - Returns: the marks of the events that may be gone.
+  mutating func rot(_ world: World) -> [Mark] {
+    let paths = numbers(world).sorted().map {
+      layout.segment(SegmentName(log: LogNumber(0), number: SegmentNumber($0)))
+    }.filter { path in
+      world.disk.bytes(path).map { bytes in
+        stride(from: 4096, to: bytes.count, by: 4096).contains { SeenBatch(bytes, at: $0) != nil }
+      } ?? false
+    }
+    // What the newest segments hold may not be proved, and then it is a tail.
+    guard paths.count > 3 else { return [] }
+    let path = paths[random.below(paths.count - 3)]
+    guard let bytes = world.disk.bytes(path) else { return [] }
+    rottenIsExpected = true
+    if random.chance(20) {
+      world.disk.flipBit(of: path, at: random.below(SegmentHeader.textByteCount))
+      return []
+    }
+    let batches = stride(from: 4096, to: bytes.count, by: 4096).compactMap { offset in
+      SeenBatch(bytes, at: offset).map { (offset, $0) }
+    }
+    let (offset, batch) = batches[random.below(batches.count)]
+    let end = min(bytes.count, offset + batch.lineByteCount + batch.byteCount)
+    world.disk.flipBit(of: path, at: random.within(offset...(end - 1)))
+    return bytes[(offset + batch.lineByteCount)..<end].split(separator: 0x0A).compactMap { line in
+      guard let tab = line.firstIndex(of: 0x09) else { return nil }
+      return Mark(Array(line[(tab + 1)...]))
+    }
   }
 
   /// How far the archive covers the log, by the manifest.

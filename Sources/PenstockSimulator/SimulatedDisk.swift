@@ -51,6 +51,8 @@ struct DiskState {
   var deadProcesses: Set<Int> = []
   /// Operations after which a process is killed.
   var operationsLeft: [Int: Int] = [:]
+  /// Operations after which one of a process fails.
+  var operationsToFailure: [Int: Int] = [:]
   /// Writes a process has on the way.
   var flightCount: [Int: Int] = [:]
   var freeByteCount = 1 << 30
@@ -213,19 +215,26 @@ package final class SimulatedDisk: Sendable {
     state.withLock { $0.operationsLeft[process] = count }
   }
 
+  /// Lets one operation of a process fail, after so many that do not.
+  func fail(_ process: Int, afterOperations count: Int) {
+    state.withLock { $0.operationsToFailure[process] = count }
+  }
+
+  /// How much room there is.
+  func setRoom(_ byteCount: Int) { state.withLock { $0.freeByteCount = byteCount } }
+
   func setFaults(_ faults: DiskFaults) { state.withLock { $0.faults = faults } }
 
-  /// One bit of a file at rest turns; false when there is no such byte.
-  func flipBit(of path: String, at offset: Int) -> Bool {
+  /// One bit of a file at rest turns.
+  func flipBit(of path: String, at offset: Int) {
     state.withLock { state in
       guard let inode = state.names[path], offset < state.inodes[inode].visible.count else {
-        return false
+        return
       }
       let bit = UInt8(1 << state.random.below(8))
       state.inodes[inode].visible[offset] ^= bit
       if offset < state.inodes[inode].durable.count { state.inodes[inode].durable[offset] ^= bit }
       state.note("flipped bit")
-      return true
     }
   }
 

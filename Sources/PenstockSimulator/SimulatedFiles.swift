@@ -13,6 +13,8 @@ package struct SimulatedFiles: FileSystem {
 
   /// What calls of a dead process get.
   static let killedCode: Int32 = 3
+  /// What an operation gets that the device refuses.
+  static let brokenCode: Int32 = 5
 
   package init(_ disk: SimulatedDisk, process: Int) {
     self.disk = disk
@@ -31,6 +33,13 @@ package struct SimulatedFiles: FileSystem {
     return left > 1 ? .goesOn : .dies
   }
 
+  /// Whether this operation is the one that fails.
+  private static func fails(_ state: inout DiskState, _ process: Int) -> Bool {
+    guard let left = state.operationsToFailure[process] else { return false }
+    state.operationsToFailure[process] = left > 1 ? left - 1 : nil
+    return left <= 1
+  }
+
   private func operate<R: Sendable>(
     _ operation: FileError.Operation, _ path: String,
     _ body: (inout DiskState, _ dies: Bool) -> Result<R, FileError>
@@ -39,7 +48,12 @@ package struct SimulatedFiles: FileSystem {
     let (result, died): (Result<R, FileError>, Bool) = disk.with { state in
       switch SimulatedFiles.step(&state, process) {
       case nil: return (.failure(killed), false)
-      case .goesOn: return (body(&state, false), false)
+      case .goesOn:
+        if SimulatedFiles.fails(&state, process) {
+          state.note("failed \(operation.rawValue)")
+          return (SimulatedFiles.failed(operation, path, SimulatedFiles.brokenCode), false)
+        }
+        return (body(&state, false), false)
       case .dies:
         _ = body(&state, true)
         return (.failure(killed), true)

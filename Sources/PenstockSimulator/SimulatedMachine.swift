@@ -54,6 +54,10 @@ struct SimulatedMachine: IO, ~Copyable {
   }
 
   mutating func giveBack(_ buffer: Int, to pool: BufferPool) {
+    let isThere =
+      pool == .streams
+      ? world.queues.freeStreams.contains(buffer) : world.queues.freeDatagrams.contains(buffer)
+    if isThere { world.finding = Finding("buffer \(buffer) of \(pool) is given back twice") }
     switch pool {
     case .streams: world.queues.freeStreams.append(buffer)
     case .datagrams: world.queues.freeDatagrams.append(buffer)

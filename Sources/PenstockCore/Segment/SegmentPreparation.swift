@@ -1,6 +1,6 @@
 // Makes a segment ready for use:
 //
-//     create (must not exist) → reserve → fill with LF → sync → sync folder → header block → sync
+//     create (must not exist) → sync folder → reserve → fill with LF → sync → header block → sync
 //
 // The header comes last, so a file whose preparation was cut short has none and counts as empty, and
 // one that has a header has a durable name: whoever finds the header, also of a preparer that was
@@ -59,6 +59,8 @@ package enum SegmentPreparation {
   ) throws(FileError) -> PreparedBody {
     let path = layout.segment(name)
     do throws(FileError) {
+      // First of all, so that names become durable in the order of their numbers.
+      try files.syncDirectory(layout.live)
       let direct = files.directAlignment(file)
       let isDirect = direct > 0 && direct <= SegmentHeader.alignmentMax
       let alignment =
@@ -74,7 +76,6 @@ package enum SegmentPreparation {
         try fill(files, path, file, isDirect: isDirect, header, memory)
       }
       try files.syncFile(file)
-      try files.syncDirectory(layout.live)
       memory.copy(Array(header.text.utf8).rawSpan, to: 0)
       return PreparedBody(header: header, memory: memory)
     } catch {
