@@ -275,7 +275,7 @@ package final class Simulation {
   }
 
   private func choosePlan() {
-    world.stepsLeft = random.within(100...6000)
+    world.stepsLeft = random.chance(15) ? random.within(1...60) : random.within(60...6000)
     let roll = random.below(100)
     world.ending =
       roll < 30
