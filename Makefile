@@ -1,5 +1,6 @@
 # make run     install what is missing, build, and serve ./penstock-data on loopback
 # make test    install what is missing, build, and run every test
+# make torture kill -9 every role at random moments: ROUNDS=200 kills, SEED= repeats the choices
 # make lint    check the style of every source file
 # make bench   measure this machine
 # make build   the release program: .build-release/release/penstock
@@ -9,6 +10,8 @@
 
 SWIFT ?= swift
 ARGS ?=
+ROUNDS ?= 200
+SEED ?=
 SCRATCH := .build-release
 PROGRAM := $(SCRATCH)/release/penstock
 
@@ -16,7 +19,7 @@ PROGRAM := $(SCRATCH)/release/penstock
 # dependencies; for the tests logger (bsdutils) and a file system to fill up (e2fsprogs, mount).
 PACKAGES := liburing-dev liblz4-dev g++ git ca-certificates bsdutils e2fsprogs mount
 
-.PHONY: build run test lint bench deps
+.PHONY: build run test torture lint bench deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -27,6 +30,11 @@ run: build
 test: deps
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build $(ARGS)
+
+torture: deps
+	$(SWIFT) build --build-tests
+	PENSTOCK_TORTURE_ROUNDS=$(ROUNDS) PENSTOCK_TORTURE_SEED=$(SEED) \
+	  $(SWIFT) test --skip-build --filter TortureTests
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests $(wildcard Benchmarks)

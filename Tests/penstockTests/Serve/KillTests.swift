@@ -51,25 +51,11 @@ import Testing
     #expect(typical < 500, "milliseconds until a killed shard serves again: \(pauses)")
     let puts = writers.finish()
     try store.check(puts, "beside the daemon, \(io)")
-    try checkLedger(store)
+    try store.checkLedger(["line-tcp", "syslog-udp"])
     #expect(store.stop() == 0)
     try store.check(puts, "stopped, \(io)")
     let verified = try store.run("verify")
     #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
-  }
-
-  /// Everything received is stored, refused or booked as lost in a crash.
-  private func checkLedger(_ store: ServedStore) throws {
-    for shard in 0..<2 {
-      for listener in ["line-tcp", "syslog-udp"] {
-        try store.wait("the ledger of \(listener) of shard \(shard) closes") {
-          let counts = try store.listener(listener, shard: shard)
-          func count(_ name: String) -> Int { counts[name] as? Int ?? 0 }
-          return count("received") == count("stored") + count("refused") + count("refused_size")
-            + count("refused_busy") + count("lost")
-        }
-      }
-    }
   }
 
   @Test(arguments: Backend.allCases)

@@ -176,6 +176,21 @@ final class ServedStore {
     return try #require(rows.first { $0["name"] as? String == name })
   }
 
+  /// Waits until everything the listeners received is stored, refused or booked as lost in a crash.
+  func checkLedger(_ listeners: [String], shards: Int = 2) throws {
+    for shard in 0..<shards {
+      for listener in listeners {
+        var last: [String: Any] = [:]
+        try wait("the ledger of \(listener) of shard \(shard) closes: \(last)") {
+          last = try self.listener(listener, shard: shard)
+          func count(_ name: String) -> Int { last[name] as? Int ?? 0 }
+          return count("received") == count("stored") + count("refused") + count("refused_size")
+            + count("refused_busy") + count("lost")
+        }
+      }
+    }
+  }
+
   // MARK: - Commands
 
   /// Runs a command of the program on the store.

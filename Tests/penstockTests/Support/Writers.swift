@@ -25,6 +25,7 @@ final class Writers: Sendable {
 
   private let state = Mutex(State())
   private let port: UInt16
+  private let name: String
   private let paddingByteCount: Int
 
   /// PUTs on their way in one connection.
@@ -32,9 +33,12 @@ final class Writers: Sendable {
   /// After each receipt, in seconds: a load, but one whose every event can be looked at afterwards.
   private static let pause = 0.002
 
-  /// - Parameter paddingByteCount: bytes of noise in each event; 0 for a mix of small and large.
-  init(port: UInt16, count: Int, paddingByteCount: Int = 0) {
+  /// - Parameters:
+  ///   - name: tells these writers' events from those of others.
+  ///   - paddingByteCount: bytes of noise in each event; 0 for a mix of small and large.
+  init(port: UInt16, count: Int, name: String = "", paddingByteCount: Int = 0) {
     self.port = port
+    self.name = name
     self.paddingByteCount = paddingByteCount
     for index in 0..<count {
       state.withLock { $0.running += 1 }
@@ -60,6 +64,7 @@ final class Writers: Sendable {
       var waiting: [WrittenPut] = []
       do {
         let session = try LineSession(Wire(tcp: port))
+        var next: UInt64 = 0
         while !(state.withLock { $0.isStopping } && waiting.isEmpty) {
           while waiting.count < Writers.window, !state.withLock({ $0.isStopping }) {
             let put = put(writer, number)
@@ -69,6 +74,8 @@ final class Writers: Sendable {
               put.payloads.map { "- load/\(writer) k\(number % 3) n=\(number)\t\($0)" })
           }
           guard let receipt = try session.receipt() else { break }
+          #expect(receipt.first >= next, "a session's PUTs are numbered in their order")
+          next = receipt.first + UInt64(receipt.count)
           note(&waiting, receipt)
           Thread.sleep(forTimeInterval: Writers.pause)
         }
@@ -101,7 +108,8 @@ final class Writers: Sendable {
         as: UTF8.self)
     }
     return WrittenPut(
-      payloads: (0...(number % 5)).map { "w\(writer)-\(number)-\($0)-\(padding)" }, place: nil)
+      payloads: (0...(number % 5)).map { "\(name)w\(writer)-\(number)-\($0)-\(padding)" },
+      place: nil)
   }
 }
 
