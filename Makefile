@@ -1,6 +1,7 @@
 # make run     install what is missing, build, and serve ./penstock-data on loopback
 # make test    install what is missing, build, and run every test
 # make torture kill -9 every role at random moments: ROUNDS=200 kills, SEED= repeats the choices
+# make lease   kill processes with many writes on their way: RUNS=200 for each backend
 # make lint    check the style of every source file
 # make bench   measure this machine
 # make build   the release program: .build-release/release/penstock
@@ -12,6 +13,7 @@ SWIFT ?= swift
 ARGS ?=
 ROUNDS ?= 200
 SEED ?=
+RUNS ?= 200
 SCRATCH := .build-release
 PROGRAM := $(SCRATCH)/release/penstock
 
@@ -19,7 +21,7 @@ PROGRAM := $(SCRATCH)/release/penstock
 # dependencies; for the tests logger (bsdutils) and a file system to fill up (e2fsprogs, mount).
 PACKAGES := liburing-dev liblz4-dev g++ git ca-certificates bsdutils e2fsprogs mount
 
-.PHONY: build run test torture lint bench deps
+.PHONY: build run test torture lease lint bench deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -35,6 +37,10 @@ torture: deps
 	$(SWIFT) build --build-tests
 	PENSTOCK_TORTURE_ROUNDS=$(ROUNDS) PENSTOCK_TORTURE_SEED=$(SEED) \
 	  $(SWIFT) test --skip-build --filter TortureTests
+
+lease: deps
+	$(SWIFT) build --build-tests
+	PENSTOCK_LEASE_RUNS=$(RUNS) $(SWIFT) test --skip-build --filter LeaseExperimentTests
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests $(wildcard Benchmarks)

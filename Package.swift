@@ -60,8 +60,12 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
+    .executableTarget(
+      name: "LeaseVictim", dependencies: ["PenstockCore", "CShims"], path: "Tests/LeaseVictim",
+      swiftSettings: house),
     .testTarget(
-      name: "PenstockCoreTests", dependencies: ["PenstockCore", "CShims"], swiftSettings: house),
+      name: "PenstockCoreTests", dependencies: ["PenstockCore", "CShims", "LeaseVictim"],
+      swiftSettings: house),
     .testTarget(
       name: "PenstockArchiveTests", dependencies: ["PenstockArchive", "PenstockCore"],
       swiftSettings: house),

@@ -1,0 +1,135 @@
+import CShims
+import Foundation
+import PenstockCore
+import Testing
+
+/// A process that keeps many large direct writes on their way is killed, and a successor waits for
+/// its lease: nothing of the dead process lands once the successor writes.
+///
+///     PENSTOCK_LEASE_RUNS   kills for each backend; default 3
+@Suite(.serialized) struct LeaseExperimentTests {
+  private static let runCount =
+    ProcessInfo.processInfo.environment["PENSTOCK_LEASE_RUNS"].flatMap { Int($0) } ?? 3
+  /// Writes on their way at once: what the fallback's queue takes, and a few dozen for the ring.
+  private static func partCount(_ backend: Backend) -> Int { backend == .ring ? 40 : 16 }
+  private static let partByteCount = 1 << 20
+  /// How long a late write is waited for, in seconds: none was seen later than 79 ms.
+  private static let patience = 0.12
+
+  private static let program: URL = {
+    let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    return bundle.deletingLastPathComponent().appendingPathComponent("LeaseVictim")
+  }()
+
+  /// What became of one kill.
+  private struct Outcome {
+    /// From the kill to the lease, in nanoseconds.
+    var waited: Int64
+    /// Blocks of the successor that the dead process wrote over.
+    var overwritten: Int
+  }
+
+  @Test(arguments: Backend.available)
+  func `after a kill no write lands behind the successor's first`(_ backend: Backend) throws {
+    let folder = try TestFolder()
+    var waits: [Int64] = []
+    for run in 0..<LeaseExperimentTests.runCount {
+      let outcome = try kill(backend, isKept: true, in: folder)
+      #expect(outcome.overwritten == 0, "run \(run) on \(backend)")
+      waits.append(outcome.waited)
+    }
+    waits.sort()
+    func milliseconds(_ part: Double) -> Double {
+      Double(waits[min(waits.count - 1, Int(Double(waits.count) * part))]) / 1e6
+    }
+    print(
+      "lease on \(backend): \(waits.count) kills with \(LeaseExperimentTests.partCount(backend)) "
+        + "writes of 1 MiB on their way, no block written over; from kill to lease "
+        + "\(milliseconds(0.5)) ms median, \(milliseconds(1)) ms at most")
+  }
+
+  /// The same with a descriptor like any other: whether the experiment can see anything. Only in long
+  /// runs, since a quick disk may hide it in a few.
+  @Test(.enabled(if: Backend.available.contains(.ring) && runCount >= 100))
+  func `with an ordinary lock, writes do land behind the successor's first`() throws {
+    let folder = try TestFolder()
+    var hurt = 0
+    var blocks = 0
+    for _ in 0..<LeaseExperimentTests.runCount {
+      let outcome = try kill(.ring, isKept: false, in: folder)
+      if outcome.overwritten > 0 { hurt += 1 }
+      blocks += outcome.overwritten
+    }
+    print(
+      "ordinary lock on ring: \(blocks) blocks written over in \(hurt) of "
+        + "\(LeaseExperimentTests.runCount) kills")
+    #expect(hurt > 0, "the experiment sees late writes")
+  }
+
+  /// Starts a victim, kills it, takes its lease and writes over everything it wrote.
+  private func kill(_ backend: Backend, isKept: Bool, in folder: TestFolder) throws -> Outcome {
+    let files = LinuxFileSystem()
+    let layout = StoreLayout(root: folder.path)
+    try files.makeFolderIfMissing(layout.live)
+    let count = LeaseExperimentTests.partCount(backend)
+    let data = folder.path + "/data-\(backend)"
+    if !FileManager.default.fileExists(atPath: data) { try fill(files, data, count) }
+    try? files.unlink(data + ".ready")
+    let process = Process()
+    process.executableURL = LeaseExperimentTests.program
+    process.arguments = [
+      backend.rawValue, isKept ? "kept" : "ordinary", folder.path, data, "\(count)",
+    ]
+    try process.run()
+    for _ in 0..<20_000
+    where process.isRunning && !FileManager.default.fileExists(atPath: data + ".ready") {
+      usleep(500)
+    }
+    try #require(process.isRunning, "the victim writes")
+    usleep(UInt32.random(in: 0...20_000))
+    let killedAt = System.monotonicNanoseconds()
+    penstock_signal(process.processIdentifier, SIGKILL)
+    let lease = try Lease.acquire(files, layout, LogNumber(0), waiting: 10_000)
+    let waited = System.monotonicNanoseconds() - killedAt
+    let overwritten = try succeed(files, data, count)
+    files.close(lease.file)
+    process.waitUntilExit()
+    return Outcome(waited: waited, overwritten: overwritten)
+  }
+
+  /// Writes every block of the file once, so that the victim's writes find blocks that were written.
+  private func fill(_ files: LinuxFileSystem, _ data: String, _ count: Int) throws {
+    let file = try files.open(data, .create)
+    defer { files.close(file) }
+    let memory = AlignedBuffer(byteCount: LeaseExperimentTests.partByteCount)
+    for part in 0..<count {
+      try files.write(
+        file, from: memory, 0..<memory.byteCount, at: part * LeaseExperimentTests.partByteCount)
+    }
+    try files.syncFile(file)
+    try #require(files.directAlignment(file) > 0, "\(data) takes direct writes")
+  }
+
+  /// The successor: one block at the front and one at the end of every part the victim wrote to, at
+  /// once; then a pause, and a look at which of them are still there.
+  private func succeed(_ files: LinuxFileSystem, _ data: String, _ count: Int) throws -> Int {
+    let file = try files.open(data, .writeDirect)
+    defer { files.close(file) }
+    let size = AlignedBuffer.pageByteCount
+    var memory = AlignedBuffer(byteCount: size)
+    memory.fill(0..<size, with: UInt8(ascii: "s"))
+    let offsets = (0..<count).flatMap { part in
+      let start = part * LeaseExperimentTests.partByteCount
+      return [start, start + LeaseExperimentTests.partByteCount - size]
+    }
+    for offset in offsets { try files.write(file, from: memory, 0..<size, at: offset) }
+    try files.syncData(file)
+    Thread.sleep(forTimeInterval: LeaseExperimentTests.patience)
+    var overwritten = 0
+    for offset in offsets {
+      _ = try files.read(file, into: &memory, 0..<size, at: offset)
+      if !memory.bytes(0..<size).isAll(UInt8(ascii: "s"), in: 0..<size) { overwritten += 1 }
+    }
+    return overwritten
+  }
+}
