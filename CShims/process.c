@@ -64,7 +64,7 @@ static void become(const struct penstock_spawn *r, pid_t parent, char *const *en
   signal(SIGTERM, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   signal(SIGINT, SIG_IGN);
-  signal(SIGPIPE, SIG_IGN);
+  penstock_ignore_write_signals();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);
   // Above the target range first, so that none is overwritten before it was moved.
@@ -128,7 +128,10 @@ int penstock_next_signal(int descriptor) {
   return read(descriptor, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
-void penstock_ignore_pipe_signal(void) { signal(SIGPIPE, SIG_IGN); }
+void penstock_ignore_write_signals(void) {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
 
 int64_t penstock_wait_readable(const int *descriptors, int count, int timeout_ms) {
   struct pollfd p[64];

@@ -71,7 +71,7 @@ struct penstock_spawn {
   bool idle;                     // idle scheduling and I/O class
 };
 // Starts a process with passed descriptors (sd_listen_fds(3)); its pid, or -errno. The child
-// ignores SIGTERM, SIGHUP, SIGINT and SIGPIPE, and gets SIGKILL when its parent dies.
+// ignores SIGTERM, SIGHUP, SIGINT, SIGPIPE and SIGXFSZ, and gets SIGKILL when its parent dies.
 int penstock_spawn(const struct penstock_spawn *request);
 // Keeps this process on the `index`-th of the processors it may run on.
 int penstock_pin(int index);
@@ -84,7 +84,8 @@ int penstock_set_idle(bool idle);
 int penstock_signal_descriptor(const int *signals);
 // Next pending signal of the descriptor, or 0.
 int penstock_next_signal(int descriptor);
-void penstock_ignore_pipe_signal(void);
+// Makes a reader that is gone, and a file beyond the size limit, errors of the write that met them.
+void penstock_ignore_write_signals(void);
 // Waits up to `timeout_ms` (negative: for ever) for any descriptor to be readable; returns the
 // bit mask of those that are (up to 64), or -errno.
 int64_t penstock_wait_readable(const int *descriptors, int count, int timeout_ms);

@@ -1,11 +1,11 @@
 // A process to be killed: holds a log's lease as a shard does and keeps many large direct writes
 // on their way, until somebody ends it.
 //
-//     LeaseVictim (ring | poll) (kept | ordinary) ROOT DATA COUNT
+//     LeaseVictim (ring | poll) (kept | ordinary) ROOT DATA COUNT KIBIBYTES
 //
 // `kept` moves the lease's descriptor into the backend's table as a shard does; `ordinary` leaves it
-// open like any other file, to show what that would cost. DATA is a file of COUNT MiB that is written
-// over and over with the byte 'v', one write of 1 MiB on its way to each of its parts. The file
+// open like any other file, to show what that would cost. DATA is a file of COUNT parts of so many KiB that
+// is written over and over with the byte 'v', one write on its way to each of its parts. The file
 // DATA.ready says that all are.
 
 internal import CShims
@@ -17,23 +17,24 @@ private struct Victim {
   var layout: StoreLayout
   var data: String
   var count: Int
+  var partByteCount: Int
 
-  private static let partByteCount = 1 << 20
   /// It ends by itself after so long, in nanoseconds: whoever was to kill it is gone.
   private static let lifeNanoseconds: Int64 = 60_000_000_000
 
   init?(_ words: [String]) {
-    guard words.count == 6, let count = Int(words[5]) else { return nil }
+    guard words.count == 7, let count = Int(words[5]), let size = Int(words[6]) else { return nil }
     isKept = words[2] == "kept"
     layout = StoreLayout(root: words[3])
     data = words[4]
     self.count = count
+    partByteCount = size << 10
   }
 
   var limits: Limits {
     var limits = Limits()
     limits.batchSlotCount = count
-    limits.batchSlotByteCount = Victim.partByteCount
+    limits.batchSlotByteCount = partByteCount
     limits.connectionCountMax = 16
     return limits
   }
@@ -56,9 +57,9 @@ private struct Victim {
   }
 
   private func write<Machine: IO & ~Copyable>(_ part: Int, _ io: inout Machine) {
-    let start = part * Victim.partByteCount
+    let start = part * partByteCount
     io.commit(
-      FileSlot(1), start..<(start + Victim.partByteCount), at: start,
+      FileSlot(1), start..<(start + partByteCount), at: start,
       token: Token(.commit, slot: part))
   }
 }

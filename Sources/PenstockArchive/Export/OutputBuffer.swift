@@ -36,7 +36,7 @@ package struct OutputBuffer: ~Copyable {
 
   /// Makes a write to a pipe nobody reads fail instead of ending the process. A command calls it
   /// first.
-  package static func ignoreClosedPipes() { penstock_ignore_pipe_signal() }
+  package static func ignoreClosedPipes() { penstock_ignore_write_signals() }
 
   package init(_ file: File, capacity: Int = capacityDefault) {
     descriptor = file.descriptor

@@ -22,7 +22,7 @@ package enum ShardProcess {
   /// Runs the shard until it is told to stop. Messages go to stderr, one line each.
   package static func run(_ configuration: ShardConfiguration, control: Socket) -> Status {
     configuration.limits.check()
-    penstock_ignore_pipe_signal()
+    penstock_ignore_write_signals()
     _ = penstock_set_nonblocking(control.descriptor, true)
     let memory = ShardMemory(configuration.limits)
     let name = "shard \(configuration.log.value)"

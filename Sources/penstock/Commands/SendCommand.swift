@@ -41,7 +41,7 @@ struct Send: ParsableCommand {
     } catch let fault as EventHeader.Fault {
       throw ValidationError(fault.description)
     }
-    penstock_ignore_pipe_signal()
+    penstock_ignore_write_signals()
     var options = LineClient.Options()
     options.requestsInFlightMax = window
     options.eventsPerRequestMax = batch

@@ -11,7 +11,8 @@ struct StatusCommand: ParsableCommand {
     abstract: "Show how the store and its daemon are.",
     discussion: """
       Reads the shards' shared pages and the folders, never event data: looking costs nothing, \
-      and works when no daemon runs. Counters are those of this boot.
+      and works when no daemon runs. A running daemon is asked which shards it has left down. \
+      Counters are those of this boot.
       """)
 
   @OptionGroup var store: StoreOptions
@@ -19,13 +20,19 @@ struct StatusCommand: ParsableCommand {
   @Option(help: "How it is written: text or json.")
   var format = StatusFormat.text
 
+  /// How long a host may take to answer, in milliseconds: looking works beside one that hangs, too.
+  private static let hostMilliseconds: Int32 = 1000
+
   func run() throws {
     let reader = try store.open()
     let status = try StoreStatus(reader.files, reader.layout, reader.store)
+    let answer = ControlServer.ask(
+      reader.layout, "status", milliseconds: StatusCommand.hostMilliseconds)
+    let leftDown = ManagedRole.shardsLeftDown(answer ?? "")
     var output = OutputBuffer(OutputBuffer.standardOutput)
     switch format {
-    case .text: StatusText(status, root: reader.layout.root).write(to: &output)
-    case .json: StatusJSON(status).write(to: &output)
+    case .text: StatusText(status, leftDown, root: reader.layout.root).write(to: &output)
+    case .json: StatusJSON(status, leftDown).write(to: &output)
     }
     try output.flush()
   }
@@ -39,10 +46,12 @@ enum StatusFormat: String, CaseIterable, ExpressibleByArgument {
 /// Status for people.
 private struct StatusText {
   let status: StoreStatus
+  let leftDown: Set<LogNumber>
   let root: String
 
-  init(_ status: StoreStatus, root: String) {
+  init(_ status: StoreStatus, _ leftDown: Set<LogNumber>, root: String) {
     self.status = status
+    self.leftDown = leftDown
     self.root = root
   }
 
@@ -63,6 +72,9 @@ private struct StatusText {
 
   private func write(_ shard: StoreStatus.Shard, _ output: inout OutputBuffer) {
     var state = "not running"
+    if leftDown.contains(shard.log) {
+      state = "LEFT DOWN: writing failed again and again; look at the disk, then restart penstock"
+    }
     if let process = shard.frontier.writer {
       state = "running, pid \(process)"
       if let backend = shard.backend { state += ", \(backend)" }
@@ -110,7 +122,12 @@ private struct StatusText {
 /// Status for programs: one object, keys in fixed order, names in snake_case.
 private struct StatusJSON {
   let status: StoreStatus
-  init(_ status: StoreStatus) { self.status = status }
+  let leftDown: Set<LogNumber>
+
+  init(_ status: StoreStatus, _ leftDown: Set<LogNumber>) {
+    self.status = status
+    self.leftDown = leftDown
+  }
 
   func write(to output: inout OutputBuffer) {
     let store: [(String, Int)] = [
@@ -132,6 +149,7 @@ private struct StatusJSON {
     func optional(_ value: UInt64?) -> String { value.map { "\($0)" } ?? "null" }
     output.put(
       text: "{\"shard\":\(shard.log.value),\"running\":\(shard.frontier.writer != nil),"
+        + "\"left_down\":\(leftDown.contains(shard.log)),"
         + "\"pid\":\(shard.frontier.writer.map { "\($0)" } ?? "null"),"
         + "\"backend\":\(shard.backend.map { "\"\($0)\"" } ?? "null"),"
         + "\"durable_sequence\":\(optional(shard.frontier.sequence?.value)),"

@@ -79,7 +79,8 @@ struct ControlServer {
   }
 
   /// Sends one command to the host of `layout` and gives its answer; nil when none runs.
-  static func ask(_ layout: StoreLayout, _ command: String) -> String? {
+  /// - Parameter milliseconds: how long the answer may take; nil waits for it.
+  static func ask(_ layout: StoreLayout, _ command: String, milliseconds: Int32? = nil) -> String? {
     let descriptor = unsafe penstock_connect_unix(layout.controlSocket)
     guard descriptor >= 0 else { return nil }
     defer { _ = penstock_close(descriptor) }
@@ -91,6 +92,10 @@ struct ControlServer {
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
     while true {
+      var awaited = descriptor
+      if let milliseconds {
+        guard unsafe penstock_wait_readable(&awaited, 1, milliseconds) > 0 else { return nil }
+      }
       let count = unsafe buffer.withUnsafeMutableBytes {
         unsafe penstock_read(descriptor, $0.baseAddress, $0.count)
       }

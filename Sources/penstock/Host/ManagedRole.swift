@@ -48,6 +48,18 @@ struct ManagedRole {
     return "\(name) \(state) restarts=\(restartCount)"
   }
 
+  /// The shards that are left down, by what a host answers to `status`.
+  static func shardsLeftDown(_ answer: String) -> Set<LogNumber> {
+    var found: Set<LogNumber> = []
+    for line in answer.split(separator: "\n") {
+      let words = line.split(separator: " ")
+      guard words.count > 2, words[0] == "shard", words[2] == "down", let number = UInt8(words[1])
+      else { continue }
+      found.insert(LogNumber(number))
+    }
+    return found
+  }
+
   /// How a process ended, in words.
   static func how(_ ended: Int32) -> String {
     ended >= 128 ? "was killed by signal \(ended - 128)" : "ended with status \(ended)"

@@ -11,8 +11,10 @@ import Testing
   private static let runCount =
     ProcessInfo.processInfo.environment["PENSTOCK_LEASE_RUNS"].flatMap { Int($0) } ?? 3
   /// Writes on their way at once: what the fallback's queue takes, and a few dozen for the ring.
-  private static func partCount(_ backend: Backend) -> Int { backend == .ring ? 40 : 16 }
-  private static let partByteCount = 1 << 20
+  private static func partCount(_ backend: Backend) -> Int { backend == .ring ? 384 : 16 }
+  private static func partByteCount(_ backend: Backend) -> Int {
+    backend == .ring ? 256 << 10 : 1 << 20
+  }
   /// How long a late write is waited for, in seconds: none was seen later than 79 ms.
   private static let patience = 0.12
 
@@ -44,7 +46,7 @@ import Testing
     }
     print(
       "lease on \(backend): \(waits.count) kills with \(LeaseExperimentTests.partCount(backend)) "
-        + "writes of 1 MiB on their way, no block written over; from kill to lease "
+        + "writes of \(LeaseExperimentTests.partByteCount(backend) >> 10) KiB on their way, no block written over; from kill to lease "
         + "\(milliseconds(0.5)) ms median, \(milliseconds(1)) ms at most")
   }
 
@@ -55,14 +57,17 @@ import Testing
     let folder = try TestFolder()
     var hurt = 0
     var blocks = 0
+    var waits: [Int64] = []
     for _ in 0..<LeaseExperimentTests.runCount {
       let outcome = try kill(.ring, isKept: false, in: folder)
       if outcome.overwritten > 0 { hurt += 1 }
       blocks += outcome.overwritten
+      waits.append(outcome.waited)
     }
     print(
       "ordinary lock on ring: \(blocks) blocks written over in \(hurt) of "
-        + "\(LeaseExperimentTests.runCount) kills")
+        + "\(LeaseExperimentTests.runCount) kills; from kill to lock "
+        + "\(Double(waits.sorted()[waits.count / 2]) / 1e6) ms median")
     #expect(hurt > 0, "the experiment sees late writes")
   }
 
@@ -72,13 +77,15 @@ import Testing
     let layout = StoreLayout(root: folder.path)
     try files.makeFolderIfMissing(layout.live)
     let count = LeaseExperimentTests.partCount(backend)
+    let size = LeaseExperimentTests.partByteCount(backend)
     let data = folder.path + "/data-\(backend)"
-    if !FileManager.default.fileExists(atPath: data) { try fill(files, data, count) }
+    if !FileManager.default.fileExists(atPath: data) { try fill(files, data, count * size) }
     try? files.unlink(data + ".ready")
     let process = Process()
     process.executableURL = LeaseExperimentTests.program
     process.arguments = [
       backend.rawValue, isKept ? "kept" : "ordinary", folder.path, data, "\(count)",
+      "\(size >> 10)",
     ]
     try process.run()
     for _ in 0..<20_000
@@ -91,20 +98,19 @@ import Testing
     penstock_signal(process.processIdentifier, SIGKILL)
     let lease = try Lease.acquire(files, layout, LogNumber(0), waiting: 10_000)
     let waited = System.monotonicNanoseconds() - killedAt
-    let overwritten = try succeed(files, data, count)
+    let overwritten = try succeed(files, data, count, size)
     files.close(lease.file)
     process.waitUntilExit()
     return Outcome(waited: waited, overwritten: overwritten)
   }
 
   /// Writes every block of the file once, so that the victim's writes find blocks that were written.
-  private func fill(_ files: LinuxFileSystem, _ data: String, _ count: Int) throws {
+  private func fill(_ files: LinuxFileSystem, _ data: String, _ byteCount: Int) throws {
     let file = try files.open(data, .create)
     defer { files.close(file) }
-    let memory = AlignedBuffer(byteCount: LeaseExperimentTests.partByteCount)
-    for part in 0..<count {
-      try files.write(
-        file, from: memory, 0..<memory.byteCount, at: part * LeaseExperimentTests.partByteCount)
+    let memory = AlignedBuffer(byteCount: 1 << 20)
+    for offset in stride(from: 0, to: byteCount, by: memory.byteCount) {
+      try files.write(file, from: memory, 0..<memory.byteCount, at: offset)
     }
     try files.syncFile(file)
     try #require(files.directAlignment(file) > 0, "\(data) takes direct writes")
@@ -112,15 +118,16 @@ import Testing
 
   /// The successor: one block at the front and one at the end of every part the victim wrote to, at
   /// once; then a pause, and a look at which of them are still there.
-  private func succeed(_ files: LinuxFileSystem, _ data: String, _ count: Int) throws -> Int {
+  private func succeed(
+    _ files: LinuxFileSystem, _ data: String, _ count: Int, _ partByteCount: Int
+  ) throws -> Int {
     let file = try files.open(data, .writeDirect)
     defer { files.close(file) }
     let size = AlignedBuffer.pageByteCount
     var memory = AlignedBuffer(byteCount: size)
     memory.fill(0..<size, with: UInt8(ascii: "s"))
     let offsets = (0..<count).flatMap { part in
-      let start = part * LeaseExperimentTests.partByteCount
-      return [start, start + LeaseExperimentTests.partByteCount - size]
+      [part * partByteCount, (part + 1) * partByteCount - size]
     }
     for offset in offsets { try files.write(file, from: memory, 0..<size, at: offset) }
     try files.syncData(file)

@@ -87,7 +87,7 @@ final class FakeServer: @unchecked Sendable {
 
   /// - Parameter path: a unix socket's path; nil listens on a TCP port the kernel chooses.
   init(path: String? = nil, _ script: @escaping @Sendable (FakeConnection) throws -> Void) {
-    penstock_ignore_pipe_signal()
+    penstock_ignore_write_signals()
     if let path {
       listener = unsafe penstock_listen_unix(path, 4)
     } else {
