@@ -129,7 +129,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   package init(
     io: consuming Machine, memory: consuming ShardMemory, configuration: ShardConfiguration,
     control: Socket, statistics: consuming Statistics, frontier: consuming Frontier,
-    publishedBefore: SequenceNumber, recovered: Recovered
+    recovered: Recovered
   ) throws(FileError) {
     var io = io
     let limits = configuration.limits
@@ -174,14 +174,14 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
       contexts.append(SyslogContext(template: listener.template))
     }
     self.frontier.publish(durableSequence, durableNumber)
-    begin(recovered, publishedBefore: publishedBefore)
+    begin(recovered)
   }
 
-  private mutating func begin(_ recovered: Recovered, publishedBefore: SequenceNumber) {
+  private mutating func begin(_ recovered: Recovered) {
     now = io.monotonicNanoseconds()
     wallTime = io.now()
     active.startedAt = now
-    bookLosses(publishedBefore)
+    bookLosses(recovered)
     statistics[.recoveredEvents] = UInt64(recovered.eventsRecovered)
     statistics[.quarantinedStretches] += UInt64(recovered.damage.count)
     statistics[.recoveryNanoseconds] = UInt64(recovered.durationNanoseconds)
@@ -265,12 +265,10 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   }
 
   /// Books what an earlier process of this boot had received: what recovery found beyond the
-  /// frontier it published was stored, the rest is lost.
-  private mutating func bookLosses(_ publishedBefore: SequenceNumber) {
-    var found: UInt64 = 0
-    if publishedBefore > .none, durableSequence > publishedBefore {
-      found = durableSequence.value - publishedBefore.value
-    }
+  /// frontier it published was stored, the rest is lost. Events, not a difference of sequence
+  /// numbers: recovery leaves some out.
+  private mutating func bookLosses(_ recovered: Recovered) {
+    var found = UInt64(recovered.eventsRecovered)
     for listener in 0..<Limits.listenerCountMax {
       let received = statistics[listener, .received]
       let settled =

@@ -90,8 +90,7 @@ package enum ShardProcess {
       try io.keep(lease.file, in: FileSlot(0))
       var shard = try Shard(
         io: io, memory: memory, configuration: configuration, control: control,
-        statistics: statistics, frontier: frontier, publishedBefore: publishedBefore,
-        recovered: recovered)
+        statistics: statistics, frontier: frontier, recovered: recovered)
       say(
         name,
         "serving from segment \(recovered.header.name.fileName), "

@@ -316,6 +316,32 @@ import Testing
     }
   }
 
+  @Test(arguments: Backend.available)
+  func `what was received and not found after a crash is booked as lost`(_ backend: Backend) throws
+  {
+    let folder = try TestFolder()
+    let first = try TestShard(backend, folder: folder)
+    let client = first.connect(.line)
+    #expect(Wire.write(client, put("- s T\tone\n- s T\ttwo\n")))
+    #expect(answers(client, 1).first?.hasPrefix("OK ") == true)
+    _ = penstock_close(client)
+    first.stop()
+    // As if ten more had been received, and a kill had come before any of them was written.
+    let row = ListenerKind.allCases.firstIndex(of: .line) ?? 0
+    var statistics = Statistics(
+      try SharedPage(
+        creating: first.layout.statisticsPage(first.store, LogNumber(0)),
+        magic: Statistics.magic, boot: System.bootIdentifier(), epoch: 1,
+        valueCount: Statistics.valueCount))
+    statistics[row, .received] += 10
+    let second = try TestShard(backend, folder: folder)
+    #expect(second.counter(.line, .received) == 12)
+    #expect(second.counter(.line, .stored) == 2)
+    #expect(second.counter(.line, .lost) == 10)
+    second.stop()
+    #expect(first.store == second.store)
+  }
+
   @Test func `a second shard on the same log is refused with the holder's number`() throws {
     let shard = try TestShard(.poll)
     let lease = #expect(throws: Lease.Failure.self) {
