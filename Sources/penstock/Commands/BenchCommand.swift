@@ -7,7 +7,8 @@ internal import PenstockCore
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure speed on this machine.", subcommands: [BenchIngest.self, BenchParse.self])
+    abstract: "Measure speed on this machine.",
+    subcommands: [BenchIngest.self, BenchParse.self, BenchRecovery.self])
 }
 
 struct BenchParse: ParsableCommand {
@@ -25,6 +26,39 @@ struct BenchParse: ParsableCommand {
     var suite = try ParseSuite()
     for _ in 0..<rounds { suite.runRound() }
     print(suite.table, terminator: "")
+  }
+}
+
+struct BenchRecovery: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "recovery",
+    abstract: "Measure how quickly recovery reads open segments, past the page cache.")
+
+  @Option(help: "Folder on the file system to measure.")
+  var data = "."
+
+  @Option(help: "Rounds, 1 to 100.")
+  var rounds = 9
+
+  @Option(help: "Size of the open segment, 4MiB to 512MiB.")
+  var segment = "64MiB"
+
+  func run() throws {
+    guard (1...100).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100") }
+    guard let size = Quantity.bytes(segment),
+      (4 << 20...SegmentPreparation.byteCountMax).contains(size)
+    else { throw ValidationError("--segment takes 4MiB to 512MiB, not '\(segment)'") }
+    let folder = data + "/penstock-bench-\(System.processIdentifier)"
+    Interruption.watch()
+    defer { ScratchFolder.remove(folder) }
+    do {
+      try LinuxFileSystem().makeDirectory(folder)
+      var suite = try RecoverySuite(folder: folder, segmentByteCount: size)
+      for _ in 0..<rounds { try suite.runRound() }
+      print(suite.text, terminator: "")
+    } catch {
+      throw CommandFailure("\(error)")
+    }
   }
 }
 
