@@ -5,8 +5,8 @@
 //
 // `kept` moves the lease's descriptor into the backend's table as a shard does; `ordinary` leaves it
 // open like any other file, to show what that would cost. DATA is a file of COUNT parts of so many KiB that
-// is written over and over with the byte 'v', one write on its way to each of its parts. The file
-// DATA.ready says that all are.
+// is written over and over, one write on its way to each of its parts, the first block of each write
+// of another byte than that of the write before. The file DATA.ready says that all are.
 
 internal import CShims
 internal import PenstockCore
@@ -39,11 +39,11 @@ private struct Victim {
     return limits
   }
 
-  func run<Machine: IO & ~Copyable>(_ io: inout Machine) throws {
+  func run<Machine: IO & ~Copyable>(_ io: inout Machine, _ memory: inout ShardMemory) throws {
     let lease = try Lease.acquire(io.files, layout, LogNumber(0), waiting: 5000)
     if isKept { try io.keep(lease.file, in: FileSlot(0)) }
     try io.keep(try io.files.open(data, .writeDirect), in: FileSlot(1))
-    for part in 0..<count { write(part, &io) }
+    for part in 0..<count { write(part, &io, &memory) }
     try io.submitAndWait(count: 0, timeoutNanoseconds: 0)
     io.files.close(try io.files.open(data + ".ready", .createIfMissing))
     let end = io.monotonicNanoseconds() + Victim.lifeNanoseconds
@@ -51,13 +51,17 @@ private struct Victim {
       try io.submitAndWait(count: 1, timeoutNanoseconds: 10_000_000)
       while let completion = io.nextCompletion() {
         precondition(completion.result >= 0, "a write failed")
-        write(completion.token.slot, &io)
+        write(completion.token.slot, &io, &memory)
       }
     }
   }
 
-  private func write<Machine: IO & ~Copyable>(_ part: Int, _ io: inout Machine) {
+  private func write<Machine: IO & ~Copyable>(
+    _ part: Int, _ io: inout Machine, _ memory: inout ShardMemory
+  ) {
     let start = part * partByteCount
+    let life = memory.commits.bytes(start..<(start + 1)).byte(at: 0)
+    memory.commits.fill(start..<(start + AlignedBuffer.pageByteCount), with: life &+ 1)
     io.commit(
       FileSlot(1), start..<(start + partByteCount), at: start,
       token: Token(.commit, slot: part))
@@ -70,10 +74,10 @@ private func run(_ words: [String]) throws {
   memory.commits.fill(0..<memory.commits.byteCount, with: UInt8(ascii: "v"))
   if words[1] == "ring" {
     var ring = try Ring(memory, victim.limits)
-    try victim.run(&ring)
+    try victim.run(&ring, &memory)
   } else {
     var poller = try Poller(memory, victim.limits)
-    try victim.run(&poller)
+    try victim.run(&poller, &memory)
   }
 }
 
