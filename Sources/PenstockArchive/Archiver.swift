@@ -34,6 +34,17 @@ package enum ArchiveError: Error, Sendable, CustomStringConvertible {
   case table(TableError)
   case manifest(ManifestError)
 
+  /// Whether it is for want of room.
+  package var isDiskFull: Bool {
+    switch self {
+    case .file(let error), .log(.file(let error)), .manifest(.file(let error)):
+      error.code == System.noSpace
+    case .table(let error):
+      if case .file(let cause) = error.fault { cause.code == System.noSpace } else { false }
+    case .log, .manifest: false
+    }
+  }
+
   package var description: String {
     switch self {
     case .file(let error): error.description

@@ -90,6 +90,10 @@ private struct ArchiverLoop<Files: FileSystem> {
         }
       } catch {
         say(error.description)
+        if error.isDiskFull, Reserve.take(files, layout, byteCount: Int.max) > 0 {
+          ShardProcess.say("archiver", "the disk is full; going on with what was held back for it")
+          continue
+        }
       }
       if isFinishing { return 1 }
       if pause(ArchiverProcess.troubleMilliseconds) == .stop { return 0 }

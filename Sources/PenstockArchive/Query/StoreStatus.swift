@@ -53,6 +53,11 @@ package struct StoreStatus: Sendable {
   package var archivedEventCount = 0
   package var freeByteCount = 0
   package var totalByteCount = 0
+  /// Bytes held back for a full disk.
+  package var reserveByteCount = 0
+
+  /// How full the disk is.
+  package var room: DiskRoom { DiskRoom(free: freeByteCount, total: totalByteCount) }
 }
 
 extension StoreStatus {
@@ -71,6 +76,10 @@ extension StoreStatus {
       (freeByteCount, totalByteCount) = try files.space(layout.root)
     } catch {
       throw ReadError(error)
+    }
+    if let file = try? files.open(layout.reserve, .read) {
+      reserveByteCount = (try? files.byteCount(file)) ?? 0
+      files.close(file)
     }
     let logs = Set(segments.map(\.log)).union(archive.logs).sorted()
     for log in logs {

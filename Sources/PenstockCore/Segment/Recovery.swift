@@ -11,6 +11,7 @@
 //    are a full disk, or a device or folder that cannot be used at all.
 //  - Nothing acknowledged is dropped while it can be read: a batch that a valid later batch, or the
 //    frontier, proves durable is served wherever it lies.
+//  - A full disk is recovered from the reserve, as long as there is any.
 //  - Memory is fixed: one window, one chunk, and a list as long as what is damaged or in flight.
 //
 // How far back it reads. D, the highest `durable`, stands in the newest valid batches, since it only
@@ -61,9 +62,35 @@ package enum Recovery {
     let run = RecoveryRun(
       files: files, layout: layout, store: store, log: log, archivedThrough: archivedThrough,
       coveredThrough: coveredThrough, frontier: frontier)
-    var recovered = try run.run(segmentByteCount)
+    var recovered: Recovered
+    do throws(LogError) {
+      recovered = try run.run(segmentByteCount)
+    } catch {
+      recovered = try runOnReserve(run, error)
+    }
     recovered.durationNanoseconds = System.monotonicNanoseconds() - start
     return recovered
+  }
+
+  /// Size of the fresh segment on a full disk, in bytes: it becomes larger when it has to.
+  private static let scarceByteCount = 256 << 10
+
+  /// Repeats a recovery that met a full disk, with a small segment, taking from the reserve as long as
+  /// there is any.
+  private static func runOnReserve<Files: FileSystem>(
+    _ run: borrowing RecoveryRun<Files>, _ first: LogError
+  ) throws(LogError) -> Recovered {
+    var error = first
+    while case .file(let cause) = error, cause.code == System.noSpace,
+      Reserve.take(run.files, run.layout) > 0
+    {
+      do throws(LogError) {
+        return try run.run(scarceByteCount)
+      } catch let again {
+        error = again
+      }
+    }
+    throw error
   }
 }
 

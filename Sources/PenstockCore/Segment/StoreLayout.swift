@@ -5,6 +5,7 @@
 //       live/LL-NNNNNNNNNNNNNNNN.log   segments           live/LL.lock   leases
 //       quarantine/                    damaged bytes, copied aside
 //       archive/manifest  archive/lock  archive/YYYY-MM-DD/NNNNNNNNNNNNNNNN.table
+//       reserve                        room held back for a full disk
 //       run/                           endpoints.json, control.sock of a running daemon
 //
 // The file is written once, by temporary file, sync, rename and sync of the folder. When it is
@@ -26,6 +27,7 @@ package struct StoreLayout: Hashable, Sendable {
   package var archive: String { root + "/archive" }
   package var manifest: String { archive + "/manifest" }
   package var archiveLock: String { archive + "/lock" }
+  package var reserve: String { root + "/reserve" }
   package var run: String { root + "/run" }
   package var endpoints: String { run + "/endpoints.json" }
   package var controlSocket: String { run + "/control.sock" }

@@ -51,6 +51,10 @@ struct Serve: ParsableCommand {
     } catch {
       throw CommandFailure("cannot open the store \(options.layout.root): \(error)")
     }
+    if let space = try? files.space(options.layout.root), space.free < Reserve.slackByteCount {
+      // The host writes small files of its own.
+      _ = Reserve.take(files, options.layout)
+    }
     let lock = try HostLock.acquire(options.layout)
     defer { files.close(lock) }
     // A connection costs a descriptor; as many as are allowed may be open.

@@ -66,8 +66,19 @@ private struct StatusText {
         + "\(Readable.counted(status.archivedEventCount, "event"))\n")
     output.put(
       text: "disk       \(Readable.bytes(status.freeByteCount)) free of "
-        + "\(Readable.bytes(status.totalByteCount))\n")
+        + "\(Readable.bytes(status.totalByteCount)), "
+        + "\(Readable.bytes(status.reserveByteCount)) held back for when it is full\(warning)\n")
     for shard in status.shards { write(shard, &output) }
+  }
+
+  /// What the two thresholds before a full disk, and a full one, are called.
+  private var warning: String {
+    switch status.room {
+    case .plenty: ""
+    case .low: "; it FILLS UP"
+    case .nearlyFull: "; it is NEARLY FULL"
+    case .full: "; it is FULL: shards stop when their segments are; free some space"
+    }
   }
 
   private func write(_ shard: StoreStatus.Shard, _ output: inout OutputBuffer) {
@@ -134,9 +145,11 @@ private struct StatusJSON {
       ("live_bytes", status.liveByteCount), ("sealed_segments", status.sealedSegmentCount),
       ("tables", status.tableCount), ("archived_events", status.archivedEventCount),
       ("free_bytes", status.freeByteCount), ("total_bytes", status.totalByteCount),
+      ("reserve_bytes", status.reserveByteCount),
     ]
     output.put(text: "{\"store\":\"\(status.store.text)\"")
     for (name, value) in store { output.put(text: ",\"\(name)\":\(value)") }
+    output.put(text: ",\"disk\":\"\(SnakeCase.of(status.room))\"")
     output.put(",\"shards\":[")
     for (index, shard) in status.shards.enumerated() {
       if index > 0 { output.put(",") }

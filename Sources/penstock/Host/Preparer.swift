@@ -23,6 +23,8 @@ struct Preparer {
   private let files = LinuxFileSystem()
   private var logs: [Log]
   private var saidSpace = false
+  private var room = DiskRoom.plenty
+  private var roomLookAt: Int64 = 0
 
   private struct Log {
     var active = SegmentNumber.none
@@ -50,10 +52,8 @@ struct Preparer {
   static let fillableByteRate = 128e6
   /// Bytes a second from which a shard is looked at often.
   static let busyByteRate = 1e6
-  /// Free space below which nothing is prepared, in bytes: the archiver needs room to hand over,
-  /// and a full disk has to be started from. On a small file system it is this part of it.
-  static let reserveByteCount = 256 << 20
-  static let reserveDivisor = 16
+  /// How often the file system's room is looked at, in nanoseconds.
+  static let roomLookNanoseconds: Int64 = 1_000_000_000
   /// Pauses between looks, in milliseconds: a shard at full rate fills 64 MiB in 30.
   static let busyMilliseconds: Int32 = 5
   static let idleMilliseconds: Int32 = 100
@@ -74,6 +74,7 @@ struct Preparer {
     _ = penstock_set_nonblocking(control, true)
     while true {
       var isBusy = false
+      lookAtRoom()
       for index in logs.indices {
         if look(index) { isBusy = true }
       }
@@ -169,10 +170,34 @@ struct Preparer {
     return header.name == name && header.store == store
   }
 
+  /// Holds the reserve, and says when the disk fills up, before it is full.
+  private mutating func lookAtRoom() {
+    let now = System.monotonicNanoseconds()
+    guard now >= roomLookAt else { return }
+    roomLookAt = now + Preparer.roomLookNanoseconds
+    // A disk that has no room for it yet is looked at again.
+    _ = try? Reserve.hold(files, layout)
+    guard let space = try? files.space(layout.live) else { return }
+    let before = room
+    room = room.next(free: space.free, total: space.total)
+    let free = "\(Readable.bytes(space.free)) of \(Readable.bytes(space.total)) are free"
+    let floor = Readable.bytes(DiskRoom.full.threshold(total: space.total))
+    switch room {
+    case .low where before > room:
+      say("the disk that holds \(layout.live) fills up: \(free); below \(floor) shards stop")
+    case .nearlyFull where before > room:
+      say("the disk that holds \(layout.live) is NEARLY FULL: \(free); below \(floor) shards stop")
+    case .plenty where before < room:
+      say("the disk that holds \(layout.live) has room again: \(free)")
+    // That it is full is said where a segment cannot be prepared for it.
+    case .full, .low, .nearlyFull, .plenty: break
+    }
+  }
+
   private mutating func hasRoom(for size: Int) -> Bool {
     guard let space = try? files.space(layout.live) else { return false }
-    let reserve = min(Preparer.reserveByteCount, space.total / Preparer.reserveDivisor)
-    if space.free >= size + reserve {
+    // The archiver needs room to hand over.
+    if space.free >= size + DiskRoom.full.threshold(total: space.total) {
       if saidSpace { say("there is room again; preparing segments") }
       saidSpace = false
       return true

@@ -80,4 +80,56 @@ import Testing
     let verified = try store.run("verify")
     #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
   }
+
+  /// Whoever filled the disk, to the last block: the host starts, the shard recovers, everything is
+  /// read, without anybody's help; receipts come again by themselves when there is room.
+  @Test(.enabled(if: geteuid() == 0, "mounting needs root"), arguments: Backend.allCases)
+  func `a disk filled to the last block is started from without help`(_ io: Backend) throws {
+    guard let disk = SmallDisk(megabytes: 64) else {
+      print("skipped: no small file system could be mounted here")
+      return
+    }
+    // What the daemon says goes elsewhere.
+    let store = try ServedStore()
+    try FileManager.default.createDirectory(
+      atPath: disk.path + "/data", withIntermediateDirectories: false)
+    try FileManager.default.createSymbolicLink(
+      atPath: store.data, withDestinationPath: disk.path + "/data")
+    try store.start(shards: 1, io: io)
+    let listener = "line+tcp://127.0.0.1:\(store.port)"
+    let writers = Writers(port: UInt16(store.port), count: 4, paddingByteCount: 5000)
+    let reserve = store.data + "/reserve"
+    try store.wait("a reserve is held: \(store.said)") {
+      let attributes = try? FileManager.default.attributesOfItem(atPath: reserve)
+      return attributes?[.size] as? Int ?? 0 >= 4 << 20
+    }
+    try store.wait("there is something to lose") { writers.acknowledgedEvents > 200 }
+    let ballast = disk.path + "/ballast"
+    #expect(!SmallDisk.shell("cat /dev/zero > \(ballast)"), "the disk is full")
+    try store.wait("the preparer says that the disk is full: \(store.said)") {
+      store.said.contains("no segments are prepared")
+    }
+    #expect(try store.run("status").output.contains("it is FULL"))
+    store.kill()
+    #expect(!SmallDisk.shell("cat /dev/zero >> \(ballast)"), "the disk is full to the last block")
+    try store.start(shards: 1, io: io, listeners: [listener])
+    try store.wait("the shard serves again: \(store.said.suffix(2000))") {
+      store.said.components(separatedBy: "shard 0: serving from segment").count > 2
+    }
+    #expect(!store.said.contains("cannot start"), "\(store.said.suffix(2000))")
+    let seen = writers.acknowledgedEvents
+    #expect(try store.run("query").lines.count >= seen)
+    try #require(SmallDisk.shell("rm \(ballast)"))
+    try store.wait("the receipts come again: \(store.said.suffix(2000))") {
+      writers.acknowledgedEvents > seen + 200
+    }
+    let puts = writers.finish()
+    try store.check(puts, "after a disk filled to the last block, \(io)")
+    try store.wait("it is said that there is room again: \(store.said.suffix(2000))") {
+      store.said.contains("there is room again")
+    }
+    #expect(store.stop() == 0)
+    let verified = try store.run("verify")
+    #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
+  }
 }
