@@ -253,10 +253,15 @@ import Testing
     }
     sender.start()
     shard.wait("it stalls") { shard.counter(.isStalled) == 1 }
+    let others = [shard.connect(.syslogStream), shard.connect(.syslogDatagram)]
+    for descriptor in others { #expect(Wire.write(descriptor, "<14>1 - h a - - - waits\n")) }
     usleep(200_000)
     let before = shard.counter(.eventsStored)
     usleep(200_000)
     #expect(shard.counter(.eventsStored) == before)
+    for kind in [ListenerKind.syslogStream, .syslogDatagram] {
+      #expect(shard.counter(kind, .stored) == 0, "no protocol gets through")
+    }
     #expect(before < UInt64(count))
     for number in 3...6 as ClosedRange<UInt64> {
       _ = try SegmentPreparation.prepare(
@@ -265,9 +270,12 @@ import Testing
         byteCount: 4 << 20, isFilled: true)
     }
     #expect(answers(client, count).count(where: { $0.hasPrefix("OK ") }) == count)
+    shard.wait("the others get through") {
+      shard.counter(.syslogStream, .stored) == 1 && shard.counter(.syslogDatagram, .stored) == 1
+    }
     shard.stop()
-    #expect(try shard.payloads().count == count)
-    _ = penstock_close(client)
+    #expect(try shard.payloads().count == count + 2)
+    for descriptor in others + [client] { _ = penstock_close(descriptor) }
   }
 
   // MARK: - Seal, stop, start

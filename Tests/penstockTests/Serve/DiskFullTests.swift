@@ -68,6 +68,10 @@ import Testing
       Thread.sleep(forTimeInterval: 1)
       return writers.acknowledgedEvents == seen
     }
+    try store.wait("the shard says that it has no segment: \(store.said)") {
+      store.said.contains("shard 0: there is no prepared segment to write to")
+    }
+    #expect(try store.run("status").output.contains("STALLED: no segment to write to"))
     // A shard that is killed now has no room to recover into; it tries again until there is.
     ServedStore.signal(try #require(try store.roles()["shard 0"]), 9)
     Thread.sleep(forTimeInterval: 1)
