@@ -53,6 +53,9 @@ package struct StoreStatus: Sendable {
   package var archivedEventCount = 0
   package var freeByteCount = 0
   package var totalByteCount = 0
+  /// Copies of damaged bytes, and their bytes.
+  package var quarantinedCount = 0
+  package var quarantinedByteCount = 0
   /// Bytes held back for a full disk.
   package var reserveByteCount = 0
 
@@ -77,9 +80,10 @@ extension StoreStatus {
     } catch {
       throw ReadError(error)
     }
-    if let file = try? files.open(layout.reserve, .read) {
-      reserveByteCount = (try? files.byteCount(file)) ?? 0
-      files.close(file)
+    reserveByteCount = StoreStatus.byteCount(files, layout.reserve)
+    for name in (try? files.list(layout.quarantine)) ?? [] {
+      quarantinedCount += 1
+      quarantinedByteCount += StoreStatus.byteCount(files, layout.quarantine + "/" + name)
     }
     let logs = Set(segments.map(\.log)).union(archive.logs).sorted()
     for log in logs {
@@ -126,6 +130,13 @@ extension StoreStatus {
       shard.listeners.append(
         Listener(name: name, url: row < named.count ? named[row].url : "", counts: counts))
     }
+  }
+
+  /// The size of a file; 0 when there is none.
+  private static func byteCount<Files: FileSystem>(_ files: Files, _ path: String) -> Int {
+    guard let file = try? files.open(path, .read) else { return 0 }
+    defer { files.close(file) }
+    return (try? files.byteCount(file)) ?? 0
   }
 
   /// The size of a segment that holds a batch; nil for one that was only prepared.

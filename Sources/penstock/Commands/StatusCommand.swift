@@ -68,6 +68,11 @@ private struct StatusText {
       text: "disk       \(Readable.bytes(status.freeByteCount)) free of "
         + "\(Readable.bytes(status.totalByteCount)), "
         + "\(Readable.bytes(status.reserveByteCount)) held back for when it is full\(warning)\n")
+    if status.quarantinedCount > 0 {
+      output.put(
+        text: "quarantine \(Readable.counted(status.quarantinedCount, "file")) of damaged bytes, "
+          + "\(Readable.bytes(status.quarantinedByteCount)): 'penstock verify' tells more\n")
+    }
     for shard in status.shards { write(shard, &output) }
   }
 
@@ -146,6 +151,8 @@ private struct StatusJSON {
       ("tables", status.tableCount), ("archived_events", status.archivedEventCount),
       ("free_bytes", status.freeByteCount), ("total_bytes", status.totalByteCount),
       ("reserve_bytes", status.reserveByteCount),
+      ("quarantined_copies", status.quarantinedCount),
+      ("quarantined_bytes", status.quarantinedByteCount),
     ]
     output.put(text: "{\"store\":\"\(status.store.text)\"")
     for (name, value) in store { output.put(text: ",\"\(name)\":\(value)") }
