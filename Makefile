@@ -1,11 +1,13 @@
-# make run     install what is missing, build, and serve ./penstock-data on loopback
-# make test    install what is missing, build, and run every test
-# make torture kill -9 every role at random moments: ROUNDS=200 kills, SEED= repeats the choices
-# make lease   kill processes with many writes on their way: RUNS=200 for each backend
-# make lint    check the style of every source file
-# make bench   measure this machine
-# make build   the release program: .build-release/release/penstock
-# make deps    only install what is missing; does nothing when all is there
+# make run       install what is missing, build, and serve ./penstock-data on loopback
+# make test      install what is missing, build, and run every test
+# make torture   kill -9 every role at random moments: ROUNDS=200 kills, SEED= repeats the choices
+# make lease     kill processes with many writes on their way: RUNS=200 for each backend
+# make simulate  run the shard in a simulated world: SEEDS=2000 seeds from FROM=1
+# make canaries  break a rule at a time on purpose and see that the simulation finds it
+# make lint      check the style of every source file
+# make bench     measure this machine
+# make build     the release program: .build-release/release/penstock
+# make deps      only install what is missing; does nothing when all is there
 #
 # ARGS is handed on: make run ARGS='--shards 1 --listen syslog+udp://127.0.0.1:5140'
 
@@ -14,14 +16,17 @@ ARGS ?=
 ROUNDS ?= 200
 SEED ?=
 RUNS ?= 200
+SEEDS ?= 2000
+FROM ?= 1
 SCRATCH := .build-release
 PROGRAM := $(SCRATCH)/release/penstock
+SIMULATE := $(SCRATCH)/release/penstock-simulate
 
 # Beyond the Swift toolchain: two libraries, the C++ library Swift links with, git to fetch
 # dependencies; for the tests logger (bsdutils) and a file system to fill up (e2fsprogs, mount).
 PACKAGES := liburing-dev liblz4-dev g++ git ca-certificates bsdutils e2fsprogs mount
 
-.PHONY: build run test torture lease lint bench deps
+.PHONY: build run test torture lease simulator simulate canaries lint bench deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -41,6 +46,16 @@ torture: deps
 lease: deps
 	$(SWIFT) build --build-tests
 	PENSTOCK_LEASE_RUNS=$(RUNS) $(SWIFT) test --skip-build --filter LeaseExperimentTests
+
+simulator: deps
+	$(SWIFT) build -c release --static-swift-stdlib --product penstock-simulate \
+	  --scratch-path $(SCRATCH)
+
+simulate: simulator
+	$(SIMULATE) --seeds $(SEEDS) --from $(FROM) $(ARGS)
+
+canaries: simulator
+	$(SIMULATE) --seeds 200 --canary all
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests $(wildcard Benchmarks)

@@ -67,6 +67,8 @@ let package = Package(
       name: "PenstockCoreTests", dependencies: ["PenstockCore", "CShims", "LeaseVictim"],
       swiftSettings: house),
     .testTarget(
+      name: "PenstockSimulatorTests", dependencies: ["PenstockSimulator"], swiftSettings: house),
+    .testTarget(
       name: "PenstockArchiveTests", dependencies: ["PenstockArchive", "PenstockCore"],
       swiftSettings: house),
     .testTarget(

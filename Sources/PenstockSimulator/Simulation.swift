@@ -11,7 +11,7 @@ internal import PenstockArchive
 internal import PenstockCore
 
 /// What a simulation came to.
-package struct SimulationReport: Sendable {
+package struct SimulationReport: Equatable, Sendable {
   package var seed: UInt64
   package var steps = 0
   package var lives = 0
@@ -243,7 +243,7 @@ package final class Simulation {
     var shard = try Shard(
       io: machine, memory: memory, configuration: configuration,
       control: Socket(descriptor: 99), statistics: statistics, frontier: frontier,
-      publishedBefore: published, recovered: recovered)
+      recovered: recovered)
     let end = shard.run()
     // Before its memory goes: writes on the way keep what they were given.
     world.captureFlights()
