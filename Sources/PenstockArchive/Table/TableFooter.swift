@@ -34,7 +34,8 @@ struct TableTrailer {
   var footer: ByteRange
   var eventCount: UInt64
   var hash: UInt64
-  var streamCount: UInt64
+  /// A 32-bit number: streams are numbered by such.
+  var streamCount: Int
 
   /// Nil unless it is whole and fits a file whose trailer stands at `start`.
   init?(_ span: RawSpan, at start: Int) {
@@ -46,15 +47,15 @@ struct TableTrailer {
     let offset = span.word(at: 0)
     let count = span.word(at: 8)
     guard offset >= UInt64(TableFormat.headerByteCount), offset <= UInt64(start),
-      count == UInt64(start) - offset
+      count == UInt64(start) - offset, span.word(at: 32) <= UInt64(Int32.max)
     else { return nil }
     footer = Int(offset)..<start
     eventCount = span.word(at: 16)
     hash = span.word(at: 24)
-    streamCount = span.word(at: 32)
+    streamCount = Int(span.word(at: 32))
   }
 
-  init(footer: ByteRange, eventCount: UInt64, hash: UInt64, streamCount: UInt64) {
+  init(footer: ByteRange, eventCount: UInt64, hash: UInt64, streamCount: Int) {
     self.footer = footer
     self.eventCount = eventCount
     self.hash = hash
@@ -68,7 +69,7 @@ struct TableTrailer {
     buffer.append(UInt64(footer.count))
     buffer.append(eventCount)
     buffer.append(hash)
-    buffer.append(streamCount)
+    buffer.append(UInt64(streamCount))
     buffer.append(UInt64(0))
     buffer.append(TableFormat.version)
     buffer.append(TableFormat.trailerMagic)
@@ -123,10 +124,9 @@ struct TableFooter {
   init() {}
 
   /// Nil unless every number holds; parts end at `end` at the latest.
-  init?(_ part: borrowing TablePart, end: Int, streamCount: UInt64) {
-    guard streamCount <= UInt64(Int32.max) else { return nil }
-    guard readPages(part, end: end), pages.last?.streams.upperBound ?? 0 == Int(streamCount),
-      readBlocks(part, end: end, streamCount: Int(streamCount)), blocks.count == part.rowCount,
+  init?(_ part: borrowing TablePart, end: Int, streamCount: Int) {
+    guard readPages(part, end: end), pages.last?.streams.upperBound ?? 0 == streamCount,
+      readBlocks(part, end: end, streamCount: streamCount), blocks.count == part.rowCount,
       readCovered(part)
     else { return nil }
   }

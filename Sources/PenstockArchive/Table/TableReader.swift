@@ -52,7 +52,7 @@ package final class TableReader<Files: FileSystem> {
     blocks = opening.footer.blocks
     covered = opening.footer.covered
     eventCount = opening.trailer.eventCount
-    streamCount = Int(opening.trailer.streamCount)
+    streamCount = opening.trailer.streamCount
     hash = opening.trailer.hash
     damage = opening.damage
   }

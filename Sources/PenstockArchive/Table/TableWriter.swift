@@ -162,7 +162,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     var trailer = ColumnBuffer(capacity: TableFormat.trailerByteCount)
     TableTrailer(
       footer: start..<offset, eventCount: summary.eventCount, hash: hash,
-      streamCount: summary.streamCount
+      streamCount: Int(summary.streamCount)
     ).append(to: &trailer)
     try files.write(file, from: trailer.memory, 0..<trailer.count, at: offset)
     summary.byteCount = offset + trailer.count

@@ -102,6 +102,22 @@ import Testing
     #expect(count == events.count)
   }
 
+  @Test(arguments: [UInt64.max, 1 << 63, 1 << 32, 0])
+  func `a trailer that tells an impossible number of streams is damaged`(count: UInt64) throws {
+    let (events, whole) = try small(6)
+    var bytes = whole
+    let trailer = bytes.count - 64
+    for index in 0..<8 {
+      bytes[trailer + 32 + index] = UInt8(truncatingIfNeeded: count >> UInt64(8 * index))
+    }
+    put(Array(bytes[trailer..<(trailer + 60)]).rawSpan.checksum(), trailer + 60, &bytes)
+    let files = MemoryFileSystem()
+    files.put(Self.path, bytes)
+    let table = try TableReader(files, path: Self.path)
+    #expect(table.damage.first?.fault == .damagedFooter)
+    #expect(table.eventCount == UInt64(events.count))
+  }
+
   @Test func `a damaged block costs its events, and says which`() throws {
     var random = TestRandom(seed: 5)
     var shape = ModelShape()
@@ -145,8 +161,12 @@ import Testing
   private func seal(_ part: Range<Int>, _ bytes: inout [UInt8]) {
     let head = Array(bytes[part.lowerBound..<(part.lowerBound + 20)]).rawSpan.checksum()
     let sum = Array(bytes[(part.lowerBound + 24)..<part.upperBound]).rawSpan.checksum(seed: head)
+    put(sum, part.lowerBound + 20, &bytes)
+  }
+
+  private func put(_ sum: UInt32, _ offset: Int, _ bytes: inout [UInt8]) {
     for index in 0..<4 {
-      bytes[part.lowerBound + 20 + index] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * index))
+      bytes[offset + index] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * index))
     }
   }
 }
