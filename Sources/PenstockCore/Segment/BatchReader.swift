@@ -7,8 +7,7 @@
 package struct BatchReader<Files: FileSystem>: ~Copyable {
   private let files: Files
   private var memory: AlignedBuffer
-  private var file: File?
-  private var path = ""
+  private var segment: OpenSegment<Files>?
   private var contentByteCount = 0
 
   /// Memory at the start, in bytes; it grows to the largest batch read.
@@ -19,18 +18,13 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
     memory = AlignedBuffer(byteCount: BatchReader.byteCountAtStart)
   }
 
-  deinit {
-    if let file { files.close(file) }
-  }
-
   /// Reads the batch `extent` of `segment`; `content` is its content until the next load.
   /// - Throws: `.changed` when the segment is gone, `.damaged` when the batch is no longer valid.
   package mutating func load(_ extent: BatchExtent, of segment: LogSegment) throws(LogError) {
     contentByteCount = 0
     do throws(FileError) {
-      try open(segment.path)
+      let file = try open(segment.path)
       if memory.byteCount < extent.byteCount { memory = AlignedBuffer(byteCount: extent.byteCount) }
-      guard let file else { preconditionFailure("the segment was just opened") }
       let count = try files.read(file, into: &memory, 0..<extent.byteCount, at: extent.offset)
       let span = memory.bytes(0..<count)
       guard let line = BatchLine(span, at: 0), line == extent.line, line.isIntact(in: span, at: 0)
@@ -64,13 +58,29 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
   /// No kernel error: a batch that is not what the view said.
   private static var notIntact: Int32 { -1 }
 
-  private mutating func open(_ wanted: String) throws(FileError) {
-    guard file == nil || path != wanted else { return }
-    if let file { files.close(file) }
-    file = nil
-    file = try files.open(wanted, .read)
-    path = wanted
+  private mutating func open(_ path: String) throws(FileError) -> File {
+    if let segment, segment.path == path { return segment.file }
+    segment = nil
+    let opened = try OpenSegment(files, path)
+    segment = opened
+    return opened.file
   }
+}
+
+/// The segment that is open. A class: an optimised build does not run the `deinit` of a generic
+/// `~Copyable` value that another module holds, only those of its fields (Swift 6.3).
+private final class OpenSegment<Files: FileSystem> {
+  let path: String
+  let file: File
+  private let files: Files
+
+  init(_ files: Files, _ path: String) throws(FileError) {
+    file = try files.open(path, .read)
+    self.files = files
+    self.path = path
+  }
+
+  deinit { files.close(file) }
 }
 
 /// The event lines of one batch's content.
