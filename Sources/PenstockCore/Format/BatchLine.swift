@@ -109,6 +109,17 @@ package struct BatchLine: Equatable, Sendable {
     SequenceNumber(firstSequence.value &+ UInt64(eventCount) &- 1)
   }
 
+  /// Highest number a batch or an event may have. No writer comes near it: numbers are multiples of
+  /// segment numbers, of which `SegmentCatalog.numberMax` is the highest. So a planted batch cannot
+  /// exhaust them; those that go on behind any others always exist.
+  package static let numberMax: UInt64 = 1 << 62
+
+  /// Whether a log can hold a batch of these numbers.
+  package var isPossible: Bool {
+    number > .none && number.value <= BatchLine.numberMax && durable < number
+      && firstSequence > .none && firstSequence.value <= BatchLine.numberMax
+  }
+
   /// Writes the line at `offset` of `memory` and seals it: the checksum covers the `byteCount`
   /// bytes that follow it there.
   /// - Returns: the checksum, the next batch's `prev`.

@@ -202,8 +202,9 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     -> (batch: BatchNumber, sequence: SequenceNumber)
   {
     let lastBatch = scans.map { max($0.number.value, $0.durable.value) }.max() ?? 0
-    let lastSequence = max(
-      scans.map(\.sequence.value).max() ?? 0, coveredThrough.value, frontier?.value ?? 0)
+    // What the page or the manifest says may be anything; what was scanned is possible.
+    let told = min(max(coveredThrough.value, frontier?.value ?? 0), BatchLine.numberMax)
+    let lastSequence = max(scans.map(\.sequence.value).max() ?? 0, told)
     let batch = segment.value * Limits.batchNumberJump
     let sequence = segment.value * Limits.sequenceJump
     return (

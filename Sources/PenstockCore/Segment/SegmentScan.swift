@@ -283,10 +283,10 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
     return BatchLine(window.bytes(offset..<(offset + BatchLine.textByteCount)), at: 0)
   }
 
-  /// Whether the whole batch is in the file and its checksum holds.
+  /// Whether the whole batch is in the file, its checksum holds and a log can hold its numbers.
   private mutating func isIntact(_ line: BatchLine, at offset: Int) throws(FileError) -> Bool {
     let extent = BatchExtent(line: line, offset: offset)
-    guard extent.end <= window.fileByteCount else { return false }
+    guard line.isPossible, extent.end <= window.fileByteCount else { return false }
     var sum = Checksum.ofWord(line.salt)
     for part in [offset..<(offset + BatchLine.checksummedByteCount), extent.content] {
       var position = part.lowerBound

@@ -56,6 +56,36 @@ struct RecoveryDamageTests {
       }
   }
 
+  /// Numbers no writer reaches: taken at their word, no number would be left to go on with.
+  @Test(arguments: [UInt64.max, UInt64.max - 1, 1 << 63, 0])
+  func `a planted batch of impossible numbers is damaged bytes`(_ number: UInt64) throws {
+    for isSequence in [false, true] {
+      let log = TestLog()
+      var writer = TestSegmentWriter()
+      var planted = TestBatch(number: 2, first: 2, durable: 1, payloads: ["planted"])
+      if isSequence { planted.first = number } else { planted.number = number }
+      log.put(
+        1,
+        writer.segment(
+          1, [TestBatch(number: 1, first: 1, durable: 0, payloads: ["good"]), planted]))
+      let recovered = try log.recover()
+      #expect(try log.events().map(\.payload) == ["good"])
+      #expect(recovered.damage.map(\.kind) == [.tail])
+      #expect(recovered.nextSequence == SequenceNumber(2 * Limits.sequenceJump))
+      #expect(try log.recover().eventsRecovered == 1)
+    }
+  }
+
+  /// A page holds whatever was written to it.
+  @Test func `a frontier of any value leaves numbers to go on with`() throws {
+    let log = TestLog()
+    var writer = TestSegmentWriter()
+    log.put(1, writer.segment(1, [TestBatch(number: 1, first: 1, durable: 0, payloads: ["a"])]))
+    let recovered = try log.recover(frontier: .max)
+    #expect(recovered.nextSequence.value > BatchLine.numberMax)
+    #expect(try log.events().map(\.payload) == ["a"])
+  }
+
   @Test(arguments: [1, 2], 0..<8)
   func `every flipped bit costs exactly the batch it is in`(_ segment: Int, _ bit: Int) throws {
     let small = SmallLog()
