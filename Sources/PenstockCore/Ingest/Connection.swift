@@ -32,6 +32,8 @@ package struct Connection: BitwiseCopyable {
   package var wholeCount = -1
   /// Bytes of the partial frame that did not fit and were counted only.
   package var droppedCount = 0
+  /// What of a collected frame's end is framing.
+  package var frameEnd = FrameEnd.delimited
   /// The large slot that keeps the frame, or -1 for the carry.
   package var largeSlot = -1
   /// Whether what is collected is the octets of a PUT.
@@ -61,6 +63,22 @@ package struct Connection: BitwiseCopyable {
   package var answers = AnswerList()
 
   package init() {}
+
+  /// Whether every byte of the frame being collected has come: it waits for room in a batch.
+  package var isFrameWhole: Bool {
+    phase == .collecting && wholeCount >= 0 && keptCount &+ droppedCount >= wholeCount
+  }
+}
+
+/// What belongs to the framing at the end of a frame that was collected. It is the frame's own:
+/// on an octet-counted connection a frame without a count is delimited.
+package enum FrameEnd: UInt8, BitwiseCopyable, Sendable {
+  /// A final LF that was counted.
+  case counted
+  /// A CR in front of the LF.
+  case delimited
+  /// Nothing any more.
+  case taken
 }
 
 /// All connections of a shard, and their partial frames.
@@ -137,6 +155,7 @@ package struct Sessions: ~Copyable {
     connections[slot].keptCount = 0
     connections[slot].wholeCount = wholeCount
     connections[slot].droppedCount = 0
+    connections[slot].frameEnd = wholeCount < 0 ? .delimited : .counted
     connections[slot].isPut = isPut
     connections[slot].progressAt = now
     if wholeCount > carryByteCount { takeLargeSlot(slot) }

@@ -64,7 +64,8 @@ extension Shard where Machine: ~Copyable {
       giveBackStream(item.buffer)
       return true
     }
-    while item.offset < item.end {
+    // A frame whose last byte was the buffer's may have found no room before.
+    while item.offset < item.end || sessions.connections[slot].isFrameWhole {
       let isThrough: Bool
       switch sessions.connections[slot].phase {
       case .skipping:
@@ -169,10 +170,12 @@ extension Shard where Machine: ~Copyable {
       sessions.dropKeptPrefix(slot, count: start - kept.lowerBound)
       let message = sessions.keptRange(slot)
       sessions.connections[slot].wholeCount = count
+      sessions.connections[slot].frameEnd = .counted
       if count > limits.carryByteCount { sessions.takeLargeSlot(slot) }
       return message.count < count || finishCollected(slot)
     case .frame(let range, _):
       sessions.connections[slot].wholeCount = range.count
+      sessions.connections[slot].frameEnd = .taken
       sessions.dropKeptPrefix(slot, count: range.lowerBound - kept.lowerBound)
       sessions.connections[slot].keptCount = range.count
       return finishCollected(slot)
@@ -205,16 +208,7 @@ extension Shard where Machine: ~Copyable {
   private mutating func finishCollected(_ slot: Int) -> Bool {
     let connection = sessions.connections[slot]
     if connection.isPut { return finishCollectedPut(slot) }
-    var range = sessions.keptRange(slot)
-    if connection.droppedCount == 0 {
-      range =
-        connection.framing == .octetCounted
-        ? StreamFraming.withoutFinalLineFeed(
-          sessions.frames.bytes, range.lowerBound, range.upperBound)
-        : connection.framing == .lineFeed
-          ? StreamFraming.withoutFinalReturn(
-            sessions.frames.bytes, range.lowerBound, range.upperBound) : range
-    }
+    let range = frameRange(slot)
     if !range.isEmpty || connection.droppedCount > 0 {
       let whole = range.count + connection.droppedCount
       guard storeSyslog(.frames, range, originalByteCount: whole, connection.listener) else {
@@ -224,6 +218,22 @@ extension Shard where Machine: ~Copyable {
     }
     sessions.releaseFrame(slot)
     return true
+  }
+
+  /// The message of a frame that was collected, without what belongs to the framing.
+  private func frameRange(_ slot: Int) -> ByteRange {
+    let connection = sessions.connections[slot]
+    let kept = sessions.keptRange(slot)
+    guard connection.droppedCount == 0 else { return kept }
+    switch connection.frameEnd {
+    case .counted:
+      return StreamFraming.withoutFinalLineFeed(
+        sessions.frames.bytes, kept.lowerBound, kept.upperBound)
+    case .delimited where connection.framing == .lineFeed || connection.framing == .octetCounted:
+      return StreamFraming.withoutFinalReturn(
+        sessions.frames.bytes, kept.lowerBound, kept.upperBound)
+    case .delimited, .taken: return kept
+    }
   }
 
   /// The peer is through: what it left behind without a delimiter is a frame too.

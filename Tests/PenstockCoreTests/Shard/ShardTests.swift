@@ -350,6 +350,23 @@ import Testing
     #expect(first.store == second.store)
   }
 
+  /// On a connection that counts octets a frame without a count ends at its LF, wherever it was cut.
+  @Test(arguments: Backend.available)
+  func `a frame without a count loses its CR however it was cut`(_ backend: Backend) throws {
+    let shard = try TestShard(backend)
+    for pieces in [["8 <13>one\nlost\r\n7 <13>two"], ["8 <13>one\nlo", "st\r", "\n7 <13>two"]] {
+      let client = shard.connect(.syslogStream)
+      for piece in pieces {
+        #expect(Wire.write(client, piece))
+        usleep(20_000)
+      }
+      _ = penstock_close(client)
+    }
+    shard.wait("all are received") { shard.counter(.syslogStream, .received) >= 6 }
+    shard.stop()
+    #expect(try shard.payloads() == ["one", "lost", "two", "one", "lost", "two"])
+  }
+
   @Test func `a second shard on the same log is refused with the holder's number`() throws {
     let shard = try TestShard(.poll)
     let lease = #expect(throws: Lease.Failure.self) {
