@@ -4,6 +4,8 @@
 # make lease     kill processes with many writes on their way: RUNS=200 for each backend
 # make simulate  run the shard in a simulated world: SEEDS=2000 seeds from FROM=1
 # make canaries  break a rule at a time on purpose and see that the simulation finds it
+# make test-asan  run the tests of PenstockCore under address sanitizer
+# make fuzz      feed hostile bytes to every decoder: SECONDS=60 for each of the four targets
 # make lint      check the style of every source file
 # make bench     measure this machine
 # make build     the release program: .build-release/release/penstock
@@ -18,6 +20,7 @@ SEED ?=
 RUNS ?= 200
 SEEDS ?= 2000
 FROM ?= 1
+SECONDS ?= 60
 SCRATCH := .build-release
 PROGRAM := $(SCRATCH)/release/penstock
 SIMULATE := $(SCRATCH)/release/penstock-simulate
@@ -26,7 +29,15 @@ SIMULATE := $(SCRATCH)/release/penstock-simulate
 # dependencies; for the tests logger (bsdutils) and a file system to fill up (e2fsprogs, mount).
 PACKAGES := liburing-dev liblz4-dev g++ git ca-certificates bsdutils e2fsprogs mount
 
-.PHONY: build run test torture lease simulator simulate canaries lint bench deps
+# libFuzzer with address sanitizer, optimised, assertions kept. The options are given twice, since
+# the package manager knows only one sanitizer at a time.
+FUZZ := .build-fuzz
+FUZZER := $(FUZZ)/release/PenstockFuzz
+FUZZ_OPTIONS := -c release --scratch-path $(FUZZ) --sanitize=fuzzer -Xcc -fsanitize=address \
+  -Xswiftc -sanitize=fuzzer,address -Xswiftc -assert-config -Xswiftc Debug
+FUZZ_LIMITS := -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=4096
+
+.PHONY: build run test torture lease simulator simulate canaries test-asan fuzz lint bench deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -56,6 +67,30 @@ simulate: simulator
 
 canaries: simulator
 	$(SIMULATE) --seeds 200 --canary all
+
+test-asan: deps
+	$(SWIFT) build --build-tests --sanitize=address --scratch-path .build-asan
+	$(SWIFT) test --skip-build --sanitize=address --scratch-path .build-asan \
+	  --filter PenstockCoreTests $(ARGS)
+
+# What is found stays in the folder that is printed: an input for each finding, and the log.
+fuzz: deps
+	PENSTOCK_FUZZ=1 $(SWIFT) build --product PenstockFuzz $(FUZZ_OPTIONS)
+	@set -eu; \
+	folder=$$(mktemp -d); failed=; \
+	echo "inputs and logs: $$folder"; \
+	for target in recovery table session syslog; do \
+	  place=$$folder/$$target; mkdir -p $$place/corpus $$place/findings; \
+	  $(FUZZER) --target=$$target --seeds=$$place/seeds --root=. 2> $$place/log; \
+	  SWIFT_BACKTRACE=enable=no nice -n 19 timeout -s KILL $$(($(SECONDS) + 120)) \
+	    $(FUZZER) --target=$$target -max_total_time=$(SECONDS) $(FUZZ_LIMITS) \
+	    -artifact_prefix=$$place/findings/ $$place/corpus $$place/seeds > $$place/log 2>&1 \
+	    || failed="$$failed $$target"; \
+	  tail -n 1 $$place/log; \
+	done; \
+	if [ -n "$$failed" ]; then \
+	  echo "findings in$$failed: see $$folder" >&2; exit 1; \
+	fi
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests $(wildcard Benchmarks)

@@ -79,3 +79,11 @@ let package = Package(
       swiftSettings: house),
   ]
 )
+
+// Hostile inputs (make fuzz): a program of libFuzzer's, which only a sanitized build can link.
+if Context.environment["PENSTOCK_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "PenstockFuzz", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
+      path: "Tests/Fuzz", exclude: ["Findings"], swiftSettings: house))
+}

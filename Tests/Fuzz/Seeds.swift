@@ -1,0 +1,147 @@
+// The first inputs of each target: the golden files, the conformance vectors and captures where
+// they stand beside the package, and generated ones.
+
+import Foundation
+import PenstockArchive
+import PenstockCore
+
+enum Seeds {
+  /// Writes the seeds of `target` into `folder`; `root` is the package's folder.
+  static func write(_ target: FuzzTarget, to folder: String, root: String) {
+    let package = URL(fileURLWithPath: root)
+    let inputs: [[UInt8]] = requireSuccess("the seeds") {
+      let findings = try findings(package, target)
+      switch target {
+      case .recovery: return try findings + recovery(package)
+      case .table: return try findings + table(package)
+      case .session: return findings + session(package)
+      case .syslog: return findings + syslog(package)
+      }
+    }
+    requireSuccess("writing the seeds") {
+      let place = URL(fileURLWithPath: folder)
+      try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+      for (index, input) in inputs.enumerated() {
+        try Data(input).write(to: place.appendingPathComponent("seed-\(index)"))
+      }
+    }
+    print("\(inputs.count) seeds for \(target.rawValue)")
+  }
+
+  /// Inputs that once were findings: `Findings/TARGET-what`.
+  private static func findings(_ package: URL, _ target: FuzzTarget) throws -> [[UInt8]] {
+    let folder = package.appendingPathComponent("Tests/Fuzz/Findings")
+    return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+      .filter { $0.hasPrefix(target.rawValue + "-") }
+      .map { try [UInt8](Data(contentsOf: folder.appendingPathComponent($0))) }
+  }
+
+  private static func golden(_ package: URL, _ name: String) throws -> [UInt8] {
+    try [UInt8](Data(contentsOf: package.appendingPathComponent("Tests/Golden/" + name)))
+  }
+
+  private static func recovery(_ package: URL) throws -> [[UInt8]] {
+    var inputs: [[UInt8]] = [[4] + (try golden(package, "segment-v1.log"))]
+    // Two segments and a torn end; a gap; rot in the middle; a recovery batch; odd fields.
+    inputs += [
+      [0, 24, 24, 16, 3, 8, 24, 6, 0x20, 0x30, 1], [0, 8, 8, 1, 1, 1, 5, 8, 8],
+      [0, 24, 24, 1, 64, 3, 24, 24, 24], [0, 16, 16, 3, 2, 0x14, 1, 2, 8, 8],
+      [2, 3, 8, 8, 3, 8, 4, 12, 8], [1, 1, 4, 8, 8, 3, 8, 8, 3, 8, 8],
+      [0, 8, 1, 0x3F, 2, 5, 5, 9, 1, 1, 0, 8], [0, 7, 5, 0x23, 0x61, 0x0A, 0x41, 0x0A, 8, 28],
+    ]
+    return inputs
+  }
+
+  private static func table(_ package: URL) throws -> [[UInt8]] {
+    var tables = [
+      try golden(package, "table-v1.raw.table"), try golden(package, "table-v1.table"),
+    ]
+    for seed in 1...12 as ClosedRange<UInt64> {
+      var random = TestRandom(seed: seed)
+      var shape = ModelShape()
+      shape.eventCount = Int(seed) * 3
+      shape.streamCount = Int(seed)
+      shape.payloadByteCountMax = 20
+      let files = MemoryFileSystem()
+      let events = try ModelEvent.random(shape, &random)
+      _ = try ModelEvent.write(events, files, path: "/t")
+      tables.append(files.bytes("/t") ?? [])
+    }
+    return tables.flatMap { [[0] + $0, [1] + $0, [1] + $0.dropLast(70)] }
+  }
+
+  private static func session(_ package: URL) -> [[UInt8]] {
+    let puts = [
+      "HELLO penstock/1\nPUT 17\n- app/web L\tx y\tz\n", "PUT 9\n- a b\tcd\n", "PUT 0\nPUT\nHELO\n",
+      "PUT 70000\n", "PUT 12\n- a b k=v\t\n\nPUT 8\r\n- a b\t1\n",
+      "PUT 30\n- a b _id=0123abcd\tx\n- c d\ty\n",
+    ]
+    var inputs: [[UInt8]] = []
+    for (index, text) in puts.enumerated() {
+      inputs.append([0, UInt8(index)] + Array(text.utf8))
+    }
+    let stream = "<34>1 2026-11-21T03:47:52.123Z h a 1 ID [e k=\"v\"] text"
+    let counted = "\(stream.utf8.count) \(stream)"
+    for text in [counted + counted, stream + "\n" + stream + "\r\n", stream + "\0" + stream] {
+      inputs.append([1, 7] + Array(text.utf8))
+    }
+    for case let (message, isStream) in shared(package) where isStream {
+      inputs.append([1, 3] + message.prefix(2000))
+    }
+    return inputs
+  }
+
+  private static func syslog(_ package: URL) -> [[UInt8]] {
+    var messages = [
+      "<34>1 2026-11-21T03:47:52.123Z web-1 sshd 811 ID47 [ex@1 k=\"v\" l=\"w\"][o p=\"q\"] text",
+      "<13>1 - - - - - - ", "<86>Oct  5 22:14:15 web-1 sshd[4711]: Accepted key",
+      "<34>2026-10-05T22:14:15.25+01:00 h su[1]: m", "<13>Mar  4 05:06:07 2026: %ASA-1: x", "",
+    ].map { Array($0.utf8) }
+    messages += shared(package).map(\.bytes).filter { $0.count < 4000 }
+    return messages.enumerated().map { index, message in
+      [UInt8(index % 4), UInt8(index % 3), 0x40] + message
+    }
+  }
+
+  // MARK: - What may stand beside the package
+
+  /// Conformance vectors and captured syslog: bytes, and whether they are a stream's.
+  private static func shared(_ package: URL) -> [(bytes: [UInt8], isStream: Bool)] {
+    let folder = package.standardizedFileURL.deletingLastPathComponent()
+      .appendingPathComponent("shared")
+    var out: [(bytes: [UInt8], isStream: Bool)] = []
+    if let data = try? Data(
+      contentsOf: folder.appendingPathComponent("conformance/syslog-dev.json")),
+      let file = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+    {
+      for entry in file["cases"] as? [[String: Any]] ?? [] {
+        let text = entry["input_b64"] as? String ?? ""
+        let isStream = entry["kind"] as? String != "datagram"
+        if let data = Data(base64Encoded: text) { out.append(([UInt8](data), isStream)) }
+      }
+    }
+    let captures = folder.appendingPathComponent("captures")
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: captures.path)) ?? []
+    for name in names.sorted() {
+      guard let data = try? Data(contentsOf: captures.appendingPathComponent(name)) else {
+        continue
+      }
+      if name.hasSuffix(".stream") { out.append(([UInt8](data), true)) }
+      if name.hasSuffix(".dgrams") { out += datagrams([UInt8](data)).map { ($0, false) } }
+    }
+    return out
+  }
+
+  /// The datagrams of a capture: each behind its size, four bytes, highest first.
+  private static func datagrams(_ all: [UInt8]) -> [[UInt8]] {
+    var out: [[UInt8]] = []
+    var offset = 0
+    while offset + 4 <= all.count {
+      let count = all[offset..<(offset + 4)].reduce(0) { $0 << 8 | Int($1) }
+      guard offset + 4 + count <= all.count else { break }
+      out.append(Array(all[(offset + 4)..<(offset + 4 + count)]))
+      offset += 4 + count
+    }
+    return out
+  }
+}

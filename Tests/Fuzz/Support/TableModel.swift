@@ -1,0 +1,1 @@
+../../PenstockArchiveTests/Support/TableModel.swift

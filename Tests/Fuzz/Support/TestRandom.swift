@@ -1,0 +1,1 @@
+../../PenstockCoreTests/Support/TestRandom.swift
