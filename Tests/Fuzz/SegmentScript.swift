@@ -2,7 +2,7 @@
 //
 //     0 batch     the next one in every respect, with `n` events
 //     1 batch     fields moved: number, first, durable, prev, salt, checksum
-//     2 recovery  a batch that begins with `#end` lines
+//     2 recovery  a batch that begins with `#end` lines, the first of a segment
 //     3 segment   the next one, or one further on
 //     4 filler    blocks of LF, NUL or something else
 //     5 block     bytes as they come
@@ -25,8 +25,11 @@ struct SegmentScript {
   private var checksum: UInt32 = 0
   /// Whether every batch says rightly how many events it holds.
   private(set) var countsEvents = true
-  /// Whether a recovery batch was put in which recovery would not have written there.
-  private(set) var hasPlantedRecovery = false
+  private var hasRecovery = false
+  private var hasOddBatch = false
+  /// Whether a recovery batch stands where recovery would not have written one: behind batches
+  /// that contradict each other.
+  var hasPlantedRecovery: Bool { hasRecovery && hasOddBatch }
 
   init(firstSegment: UInt64) { number = firstSegment }
 
@@ -41,9 +44,7 @@ struct SegmentScript {
       case 1: putOddBatch(&reader)
       case 2: putRecovery(&reader)
       case 3:
-        endSegment()
-        number += operation & 8 != 0 ? UInt64(reader.byte() % 4) : 1
-        beginSegment()
+        nextSegment(operation & 8 != 0 ? UInt64(reader.byte() % 4) : 1)
       case 4:
         let filler: UInt8 = operation & 8 == 0 ? Byte.lineFeed : operation & 16 == 0 ? 0 : 0x23
         put(Array(repeating: filler, count: SegmentScript.alignment))
@@ -65,6 +66,12 @@ struct SegmentScript {
       alignment: SegmentScript.alignment, byteCount: 16 * SegmentScript.alignment)
     bytes = []
     put(Array(header.text.utf8))
+  }
+
+  private mutating func nextSegment(_ distance: UInt64) {
+    endSegment()
+    number += distance
+    beginSegment()
   }
 
   private mutating func endSegment() { files.append((number, bytes)) }
@@ -124,6 +131,7 @@ struct SegmentScript {
 
   /// A batch of which some fields are not what the one before it asks for.
   private mutating func putOddBatch(_ reader: inout InputReader) {
+    hasOddBatch = true
     let fields = reader.byte()
     let count = UInt64(reader.byte() % 8)
     let content = events(count)
@@ -143,7 +151,8 @@ struct SegmentScript {
   }
 
   private mutating func putRecovery(_ reader: inout InputReader) {
-    hasPlantedRecovery = true
+    hasRecovery = true
+    if bytes.count > SegmentScript.alignment { nextSegment(1) }
     let fields = reader.byte()
     var content: [UInt8] = []
     for _ in 0...(fields & 3) {
@@ -159,7 +168,7 @@ struct SegmentScript {
     content += events(count)
     var line = line(eventCount: count, content)
     line.number = BatchNumber(batch &+ (fields & 16 != 0 ? 1 << 20 : 1))
-    line.durable = BatchNumber(last &- UInt64(fields >> 5 & 1))
+    line.durable = BatchNumber(last)
     put(line, content)
   }
 }
