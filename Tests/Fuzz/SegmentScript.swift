@@ -25,11 +25,8 @@ struct SegmentScript {
   private var checksum: UInt32 = 0
   /// Whether every batch says rightly how many events it holds.
   private(set) var countsEvents = true
-  private var hasRecovery = false
-  private var hasOddBatch = false
-  /// Whether a recovery batch stands where recovery would not have written one: behind batches
-  /// that contradict each other.
-  var hasPlantedRecovery: Bool { hasRecovery && hasOddBatch }
+  /// Whether valid batches contradict each other, as those of no shard do.
+  private(set) var hasPlantedBatch = false
 
   init(firstSegment: UInt64) { number = firstSegment }
 
@@ -131,8 +128,9 @@ struct SegmentScript {
 
   /// A batch of which some fields are not what the one before it asks for.
   private mutating func putOddBatch(_ reader: inout InputReader) {
-    hasOddBatch = true
     let fields = reader.byte()
+    // What is left is damage: another salt, a checksum that does not hold.
+    if fields & 0x0F != 0 { hasPlantedBatch = true }
     let count = UInt64(reader.byte() % 8)
     let content = events(count)
     var line = line(eventCount: count, content)
@@ -151,7 +149,6 @@ struct SegmentScript {
   }
 
   private mutating func putRecovery(_ reader: inout InputReader) {
-    hasRecovery = true
     if bytes.count > SegmentScript.alignment { nextSegment(1) }
     let fields = reader.byte()
     var content: [UInt8] = []

@@ -29,7 +29,8 @@ enum SessionFuzz {
     limits.largeSlotCount = 1
     limits.answerByteCount = 1024
     limits.answersWaitingMax = 8
-    limits.answerRecordCount = 64
+    // A buffer may hold a request in every byte.
+    limits.answerRecordCount = 2048
     return limits
   }()
 

@@ -166,7 +166,8 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     var scans: [SegmentScan] = []
     for name in catalog.segments(of: log, after: archivedThrough).reversed() {
       do throws(FileError) {
-        scans.insert(try scanner.scan(name), at: 0)
+        let end = LogWalk.ends(of: scans)[name.number] ?? Int.max
+        scans.insert(try scanner.scan(name, endedAt: end), at: 0)
       } catch {
         // Archived and unlinked since the folder was listed.
         guard error.code == System.notFound else { throw error }

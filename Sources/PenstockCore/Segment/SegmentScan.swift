@@ -73,7 +73,11 @@ package struct SegmentScan: Equatable, Sendable {
   package var number = BatchNumber.none
   package var sequence = SequenceNumber.none
 
-  package init(name: SegmentName, verdict: HeaderVerdict = .empty) {
+  /// Where the segment ends by what newer ones say: runs of batches are not joined across it.
+  private var end = Int.max
+
+  package init(name: SegmentName, verdict: HeaderVerdict = .empty, end: Int = .max) {
+    self.end = end
     self.name = name
     self.verdict = verdict
   }
@@ -119,7 +123,8 @@ extension SegmentScan {
     let lowest = max(2, items.count - SegmentScan.settleDistance)
     while index >= lowest {
       if case .batch(let last, isChained: true) = items[index], last.line.number <= durable,
-        case .batch(_, isChained: true) = items[index - 1], case .batch = items[index - 2]
+        case .batch(_, isChained: true) = items[index - 1], case .batch = items[index - 2],
+        items[index].offset < end || items[index - 2].offset >= end
       {
         items.remove(at: index - 1)
       }
@@ -155,13 +160,15 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
   }
 
   /// Scans the segment `name`.
-  /// - Parameter known: batches the segment is known to begin with; they are not read again.
-  package mutating func scan(_ name: SegmentName, behind known: [BatchExtent] = [])
-    throws(FileError) -> SegmentScan
-  {
+  /// - Parameters:
+  ///   - known: batches the segment is known to begin with; they are not read again.
+  ///   - end: where the segment ends by what newer ones say.
+  package mutating func scan(
+    _ name: SegmentName, behind known: [BatchExtent] = [], endedAt end: Int = .max
+  ) throws(FileError) -> SegmentScan {
     try window.open(layout.segment(name))
     defer { window.close() }
-    var scan = SegmentScan(name: name)
+    var scan = SegmentScan(name: name, end: end)
     scan.byteCount = window.fileByteCount
     var facts = HeaderFacts(reading: .damaged)
     var salt: UInt64?

@@ -41,6 +41,40 @@ struct SmallLog {
 }
 
 struct RecoveryTests {
+  /// Blocks that could not be read when a segment was ended may be readable again, with batches
+  /// that are chained to those in front of the end and prove them.
+  @Test func `what stands in front of a segment's end stays when batches behind it show up`()
+    throws
+  {
+    let log = TestLog()
+    var writer = TestSegmentWriter()
+    let all = (1...8).map { number in
+      TestBatch(
+        number: UInt64(number), first: UInt64(number), durable: UInt64(number - 1),
+        payloads: ["\(number)"])
+    }
+    var until = writer
+    _ = until.segment(1, Array(all[..<4]))
+    log.put(1, writer.segment(1, all))
+    let end = EndLine(name: writer.name(1), offset: 5 * 4096)
+    writer.checksum = until.checksum
+    log.put(
+      2,
+      writer.segment(
+        2,
+        [
+          TestBatch(
+            number: 2 * Limits.batchNumberJump, first: 5, durable: 4, payloads: ["5"],
+            lines: [end.text])
+        ]))
+    let expected = ["1", "2", "3", "4", "5"]
+    #expect(try log.events().map(\.payload) == expected)
+    for _ in 1...3 {
+      try log.recover()
+      #expect(try log.events().map(\.payload) == expected)
+    }
+  }
+
   @Test func `a log nobody has written to begins with 1 and needs no recovery batch`() throws {
     let log = TestLog()
     let recovered = try log.recover()
