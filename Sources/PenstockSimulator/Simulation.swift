@@ -172,7 +172,8 @@ package final class Simulation {
     var ending = world.ending
     switch end {
     case nil: ending = random.chance(40) ? .powerCut : .kill
-    case .stopped where ending == .stop, .orphaned where ending == .orphan: break
+    case .stopped where ending == .stop, .stoppedShort where ending == .stop: break
+    case .orphaned where ending == .orphan: break
     case .durabilityLost where ending == .brokenDisk: break
     case .failed(let error) where error.code == SimulatedFiles.killedCode: break
     case .some(let other): throw Finding("the shard ended with \(other), planned was \(ending)")

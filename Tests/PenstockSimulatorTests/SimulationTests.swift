@@ -13,6 +13,12 @@ import Testing
     #expect(report.lives == 4)
   }
 
+  /// On a full disk a stop ends at its deadline, and may not claim that everything is durable.
+  @Test func `a stop that could not finish does not say that it did`() {
+    let report = Simulation(seed: 1313).run(lives: 10)
+    #expect(report.finding == nil)
+  }
+
   @Test func `a seed decides everything`() {
     let reports = (0..<2).map { _ in Simulation(seed: 11).run(lives: 3) }
     #expect(reports[0] == reports[1])

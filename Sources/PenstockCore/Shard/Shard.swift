@@ -17,6 +17,8 @@
 package enum ShardEnd: Equatable, Sendable {
   /// Stopped on request: everything received is durable and answered.
   case stopped
+  /// Stopped on request, at the deadline: something received could not be made durable by then.
+  case stoppedShort
   /// The host is gone.
   case orphaned
   /// A write or sync failed: nothing was acknowledged after it. Recovery is the only retry.
@@ -228,7 +230,8 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
       if now >= tickAt { tick() }
       if advanceStop() {
         statistics[.isServing] = 0
-        return .stopped
+        let isThrough = inFlight == 0 && batches[openSlot].eventCount == 0 && pending.isEmpty
+        return isThrough ? .stopped : .stoppedShort
       }
     }
   }

@@ -131,6 +131,12 @@ package enum ShardProcess {
     case .stopped:
       say(name, "stopped: everything received is durable and answered")
       return .stopped
+    case .stoppedShort:
+      say(
+        name,
+        "stopped at the deadline: what had been received and was not durable by then is neither "
+          + "stored nor acknowledged, and counts as lost at the next start")
+      return .stopped
     case .orphaned:
       say(name, "the host is gone")
       return .stopped
