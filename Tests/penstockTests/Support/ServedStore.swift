@@ -172,6 +172,7 @@ final class ServedStore {
     let json = try run("status", "--format", "json")
     let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
     let shards = try #require((object as? [String: Any])?["shards"] as? [[String: Any]])
+    try #require(shard < shards.count, "status shows shard \(shard): \(json.output)")
     let rows = try #require(shards[shard]["listeners"] as? [[String: Any]])
     return try #require(rows.first { $0["name"] as? String == name })
   }
