@@ -20,7 +20,6 @@ package struct DiskFaults: Sendable {
   package var writeFails = 0
   package var writeIsShort = 0
   package var syncFails = 0
-  package var isPersistent = false
   package init() {}
 }
 
@@ -59,10 +58,10 @@ struct DiskState {
   var faults = DiskFaults()
   var random: SeededRandom
   var canary: Canary?
-  /// Paths below which folder or file syncs do nothing while a canary says so.
+  /// Whether a shard is recovering, for the canary that breaks a rule of recovery.
   var isRecovering = false
+  /// What was broken so far, by kind.
   var injected: [String: Int] = [:]
-  var finding: Finding?
 
   mutating func note(_ fault: String) { injected[fault, default: 0] += 1 }
 

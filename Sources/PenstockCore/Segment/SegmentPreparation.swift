@@ -72,6 +72,9 @@ package enum SegmentPreparation {
       try files.allocate(file, byteCount: header.byteCount)
       var memory = AlignedBuffer(byteCount: min(max(chunkByteCount, alignment), header.byteCount))
       memory.fill(0..<memory.byteCount, with: Byte.lineFeed)
+      // LF where the header will stand: should its own sync fail, and the power go, the first batch
+      // is still found behind it.
+      try files.write(file, from: memory, 0..<alignment, at: 0)
       if isFilled {
         try fill(files, path, file, isDirect: isDirect, header, memory)
       }

@@ -120,6 +120,27 @@ struct SegmentPreparationTests {
     }
   }
 
+  /// A shard may be in the segment when the header's sync fails: what it wrote has to be found.
+  @Test(arguments: [4096, 16384], [true, false])
+  func `when a header is lost the first batch tells the salt`(
+    _ alignment: Int, _ isFilled: Bool
+  ) throws {
+    let log = TestLog(alignment: alignment)
+    log.files.fail(.never)
+    let header = try prepare(log.files, log.layout, byteCount: 100_000, isFilled: isFilled)
+    let count = log.files.operationCount
+    let other = TestLog(alignment: alignment)
+    // The last operation is the header's sync.
+    other.files.fail(.once(count))
+    #expect(throws: FileError.self) {
+      try prepare(other.files, other.layout, byteCount: 100_000, isFilled: isFilled)
+    }
+    let bytes = try #require(other.restarted(.dropsAll).files.bytes(log.layout.segment(name)))
+    #expect(bytes.count == header.byteCount)
+    let isLineFeeds = bytes.isAll(Byte.lineFeed, in: 0..<header.alignment)
+    #expect(isLineFeeds)
+  }
+
   @Test(arguments: [true, false])
   func `on the real file system a segment is prepared and scanned`(_ isFilled: Bool) throws {
     let folder = try TestFolder()
