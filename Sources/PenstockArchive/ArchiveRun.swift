@@ -47,22 +47,6 @@ struct ArchiveRun: ~Copyable {
     var base: UInt64
   }
 
-  private struct Row {
-    var seconds: Int64
-    var nanoseconds: UInt32
-    var stream: UInt32
-    var offset: UInt32
-    var stretch: UInt32
-    var checksum: UInt32
-    var bucket: UInt32
-
-    static let byteCount = 32
-    /// Row, its two places in the order, and what sorting the rows of one stream may take.
-    static let accountedByteCount = 64
-
-    var time: Timestamp { Timestamp(seconds: seconds, nanoseconds: nanoseconds) }
-  }
-
   /// - Parameter byteCountMax: memory it may take.
   init(byteCountMax: Int) {
     self.byteCountMax = byteCountMax
@@ -83,7 +67,10 @@ struct ArchiveRun: ~Copyable {
   // MARK: - Collecting
 
   /// Takes event lines of a batch from where `walk` stands, until all are taken or the run is full.
-  mutating func append(_ content: RawSpan, _ walk: inout BatchContent, log: LogNumber) -> Taken {
+  /// - Parameter lateBefore: events before this instant came when their bucket was closed.
+  mutating func append(
+    _ content: RawSpan, _ walk: inout BatchContent, log: LogNumber, lateBefore: Timestamp
+  ) -> Taken {
     var isFollowing = false
     var next = walk
     while let (sequence, range) = next.next(in: content) {
@@ -100,7 +87,7 @@ struct ArchiveRun: ~Copyable {
         stretches.append(Stretch(log: log, base: sequence.value &- UInt64(count)))
         isFollowing = true
       }
-      take(content, range, fields)
+      take(content, range, fields, lateBefore: lateBefore)
       walk = next
     }
     return .all
@@ -109,55 +96,33 @@ struct ArchiveRun: ~Copyable {
   @inline(__always)
   private func hasRoom(for tailByteCount: Int, _ nameByteCount: Int) -> Bool {
     // A new stream may double the slots of its table.
-    self.tailByteCount &+ tailByteCount &+ (count &+ 1) &* Row.accountedByteCount
+    self.tailByteCount &+ tailByteCount &+ (count &+ 1) &* RunRow.accountedByteCount
       &+ 2 &* streams.byteCount &+ nameByteCount &+ 64 <= byteCountMax
   }
 
   @inline(__always)
-  private mutating func take(_ content: RawSpan, _ range: ByteRange, _ fields: LineFields) {
-    let row = Row(
-      seconds: fields.time.seconds, nanoseconds: fields.time.nanoseconds,
+  private mutating func take(
+    _ content: RawSpan, _ range: ByteRange, _ fields: LineFields, lateBefore: Timestamp
+  ) {
+    let tail = fields.typeStart..<range.upperBound
+    let row = RunRow(
+      time: fields.time, isLate: fields.time < lateBefore,
       stream: UInt32(streams.number(of: content.extracting(fields.stream))),
       offset: UInt32(tailByteCount), stretch: UInt32(stretches.count - 1),
-      checksum: content.extracting(range).checksum(), bucket: 0)
-    memory.copy(content.extracting(fields.typeStart..<range.upperBound), to: tailByteCount)
-    tailByteCount &+= range.upperBound &- fields.typeStart
-    store(row, at: count)
+      checksum: content.extracting(range).checksum())
+    memory.copy(content.extracting(tail), to: tailByteCount)
+    tailByteCount &+= tail.count
+    row.store(into: &memory, at: rowOffset(count))
     count &+= 1
   }
 
   @inline(__always)
   private func rowOffset(_ index: Int) -> Int {
-    memory.byteCount &- (index &+ 1) &* Row.byteCount
+    memory.byteCount &- (index &+ 1) &* RunRow.byteCount
   }
 
   @inline(__always)
-  private mutating func store(_ row: Row, at index: Int) {
-    let offset = rowOffset(index)
-    memory.store(UInt64(bitPattern: row.seconds), at: offset)
-    memory.store(UInt64(row.nanoseconds) | UInt64(row.stream) << 32, at: offset &+ 8)
-    memory.store(UInt64(row.offset) | UInt64(row.stretch) << 32, at: offset &+ 16)
-    memory.store(UInt64(row.checksum) | UInt64(row.bucket) << 32, at: offset &+ 24)
-  }
-
-  @inline(__always)
-  private func row(_ index: Int) -> Row {
-    let span = memory.bytes
-    let offset = rowOffset(index)
-    let second = span.word(at: offset &+ 8)
-    let third = span.word(at: offset &+ 16)
-    let fourth = span.word(at: offset &+ 24)
-    return Row(
-      seconds: Int64(bitPattern: span.word(at: offset)),
-      nanoseconds: UInt32(truncatingIfNeeded: second),
-      stream: UInt32(truncatingIfNeeded: second >> 32),
-      offset: UInt32(truncatingIfNeeded: third),
-      stretch: UInt32(truncatingIfNeeded: third >> 32),
-      checksum: UInt32(truncatingIfNeeded: fourth),
-      bucket: UInt32(truncatingIfNeeded: fourth >> 32))
-  }
-
-  private func time(_ index: Int) -> Timestamp { row(index).time }
+  private func row(_ index: Int) -> RunRow { RunRow(memory.bytes, at: rowOffset(index)) }
 
   private func tail(_ index: Int) -> ByteRange {
     let end = index &+ 1 < count ? Int(row(index &+ 1).offset) : tailByteCount
@@ -179,11 +144,12 @@ struct ArchiveRun: ~Copyable {
 
   /// Sorts the rows for tables.
   /// - Parameters:
-  ///   - bucketSeconds: length of a bucket.
-  ///   - ownCountMax: buckets that get a table of their own; the rest share one.
-  mutating func sort(bucketSeconds: Int64, ownCountMax: Int) -> [Bucket] {
+  ///   - length: length of a bucket.
+  ///   - tableCountMax: tables there may be; the buckets that get none of their own share one.
+  mutating func sort(_ length: BucketLength, tableCountMax: Int) -> [Bucket] {
     guard count > 0 else { return [] }
-    let buckets = BucketChoice(ownCountMax: ownCountMax, bucketSeconds, days: days(bucketSeconds))
+    let buckets = BucketChoice(
+      tableCountMax: tableCountMax, length, counts: bucketCounts(length))
     sortByStream()
     if buckets.count > 1 { sortByBucket(buckets) }
     sortStreamsByTime()
@@ -199,18 +165,18 @@ struct ArchiveRun: ~Copyable {
   }
 
   /// How many rows each bucket has, of the first buckets that are met: a device that sends random
-  /// times must not make a table of days without end.
-  private func days(_ bucketSeconds: Int64) -> [Int64: Int] {
+  /// times must not make a list of buckets without end.
+  private func bucketCounts(_ length: BucketLength) -> [Int64: Int] {
     var counts: [Int64: Int] = [:]
-    var run = (day: Int64.min, count: 0)
+    var run = (bucket: Int64.min, count: 0)
     for index in 0...count {
-      // Neighbours are mostly of one day: they are counted together.
-      let day = index < count ? BucketChoice.day(row(index).seconds, bucketSeconds) : Int64.max
-      if day != run.day {
-        if run.count > 0, counts[run.day] != nil || counts.count < BucketChoice.dayCountMax {
-          counts[run.day, default: 0] += run.count
+      // Neighbours are mostly of one bucket: they are counted together.
+      let bucket = index < count ? length.number(of: row(index).time) : Int64.max
+      if bucket != run.bucket {
+        if run.count > 0, counts[run.bucket] != nil || counts.count < BucketChoice.countedMax {
+          counts[run.bucket, default: 0] += run.count
         }
-        run = (day, 0)
+        run = (bucket, 0)
       }
       run.count += 1
     }
@@ -225,7 +191,7 @@ struct ArchiveRun: ~Copyable {
     for (rank, number) in names.enumerated() { ranks[Int(number)] = UInt32(rank) }
     var starts = [UInt32](repeating: 0, count: names.count + 1)
     for index in 0..<count {
-      let offset = rowOffset(index) + 8
+      let offset = rowOffset(index) + RunRow.streamOffset
       let word = memory.bytes.word(at: offset)
       let rank = ranks[Int(word >> 32)]
       memory.store(word & 0xFFFF_FFFF | UInt64(rank) << 32, at: offset)
@@ -244,8 +210,8 @@ struct ArchiveRun: ~Copyable {
   private mutating func sortByBucket(_ buckets: BucketChoice) {
     var starts = [Int](repeating: 0, count: buckets.count + 1)
     for index in 0..<count {
-      let number = buckets.number(row(index).seconds)
-      memory.store(UInt32(number), at: rowOffset(index) + 28)
+      let number = buckets.number(row(index).time)
+      memory.store(UInt32(number), at: rowOffset(index) + RunRow.bucketOffset)
       starts[number + 1] += 1
     }
     for number in 0..<buckets.count { starts[number + 1] += starts[number] }
@@ -283,7 +249,7 @@ struct ArchiveRun: ~Copyable {
     keys.reserveCapacity(places.count)
     for place in places {
       let index = row(atPlace: place)
-      let time = time(index)
+      let time = row(index).time
       keys.append(
         TimeKey(seconds: time.seconds, nanoseconds: time.nanoseconds, row: UInt32(index)))
     }
@@ -294,6 +260,11 @@ struct ArchiveRun: ~Copyable {
   }
 
   // MARK: - Writing
+
+  /// How many rows of a bucket are late.
+  func lateCount(_ bucket: Bucket) -> UInt64 {
+    bucket.places.reduce(0) { $0 + (row(row(atPlace: $1)).isLate ? 1 : 0) }
+  }
 
   /// Writes the rows of a bucket as a table.
   borrowing func write<Files: FileSystem>(
@@ -334,81 +305,5 @@ struct ArchiveRun: ~Copyable {
     memory.prefetch(start)
     memory.prefetch(min(start &+ 64, memory.byteCount &- 1))
     memory.prefetch(min(start &+ 128, memory.byteCount &- 1))
-  }
-}
-
-/// A row of one stream and its time.
-private struct TimeKey {
-  var seconds: Int64
-  var nanoseconds: UInt32
-  var row: UInt32
-
-  /// Equal times stay in order of position, which is that of the rows.
-  @inline(__always)
-  static func precedes(_ left: TimeKey, _ right: TimeKey) -> Bool {
-    if left.seconds != right.seconds { return left.seconds < right.seconds }
-    if left.nanoseconds != right.nanoseconds { return left.nanoseconds < right.nanoseconds }
-    return left.row < right.row
-  }
-
-  /// Sorts keys that are mostly in order: each moves back a little; when that costs too much they
-  /// are sorted in earnest.
-  static func sort(_ keys: inout [TimeKey]) {
-    var moves = 8 * keys.count
-    for index in 1..<max(keys.count, 1) {
-      let key = keys[index]
-      var place = index
-      while place > 0, precedes(key, keys[place &- 1]), moves > 0 {
-        keys[place] = keys[place &- 1]
-        place &-= 1
-        moves &-= 1
-      }
-      keys[place] = key
-      guard moves > 0 else {
-        keys.sort(by: precedes)
-        return
-      }
-    }
-  }
-}
-
-extension TableRow {
-  /// The fields of a line behind its stream.
-  @inline(__always)
-  fileprivate init(tail: RawSpan, time: Timestamp, log: LogNumber, sequence: SequenceNumber) {
-    let end = tail.byteCount
-    let tab = tail.firstIndex(of: Byte.tab, from: 0, to: end)
-    let typeEnd = tail.nearIndex(of: Byte.space, from: 0, to: tab)
-    self.init(
-      time: time, log: log, sequence: sequence, type: 0..<typeEnd,
-      attributes: min(typeEnd &+ 1, tab)..<tab, payload: min(tab &+ 1, end)..<end)
-  }
-}
-
-/// Where the parts of a line lie that the archive keeps apart.
-private struct LineFields {
-  var time: Timestamp
-  var stream: ByteRange
-  var typeStart: Int
-
-  /// Nil for a line that could not be put together again from its parts, byte for byte: no shard
-  /// writes one.
-  @inline(__always)
-  init?(_ span: RawSpan, _ range: ByteRange, _ times: inout JournalTimeReader) {
-    let end = range.upperBound
-    let start = range.lowerBound &+ Timestamp.textByteCount
-    guard start < end, span.byte(at: start) == Byte.space,
-      let time = times.time(span, at: range.lowerBound)
-    else { return nil }
-    let tab = span.firstIndex(of: Byte.tab, from: start, to: end)
-    let streamEnd = span.nearIndex(of: Byte.space, from: start &+ 1, to: tab)
-    guard tab < end, streamEnd < tab, streamEnd > start &+ 1,
-      streamEnd &- start &- 1 <= EventLine.streamByteCountMax
-    else { return nil }
-    let typeEnd = span.nearIndex(of: Byte.space, from: streamEnd &+ 1, to: tab)
-    guard typeEnd > streamEnd &+ 1, typeEnd == tab || typeEnd &+ 1 < tab else { return nil }
-    self.time = time
-    stream = (start &+ 1)..<streamEnd
-    typeStart = streamEnd &+ 1
   }
 }

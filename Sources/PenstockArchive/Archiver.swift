@@ -5,10 +5,10 @@
 //       → folders synced → read back past the cache and compared → manifest line → unlink
 //
 // Coverage of a log is a prefix of its segments, so a hand-over that a crash cut short is simply
-// done again: tables the manifest does not name are garbage and go, segments it covers go. A pass
-// writes tables of its own for at most `bucketCountMax` buckets; the rest of a pass whose events
-// are strewn over more goes to tables of mixed time. When the segments' events do not fit the
-// memory of a run, the pass makes several runs and commits them together.
+// done again: tables the manifest does not name are garbage and go, segments it covers go. A run
+// writes at most `tableCountMax` tables: of events strewn over more buckets than that, the rest
+// goes to one of mixed time. When the segments' events do not fit the memory of a run, the pass
+// makes several runs and commits them together. Late events lie in small tables of their bucket.
 //
 // Nothing is unlinked before everything in it is somewhere else: events in proved tables, damaged
 // bytes and lines that cannot be read in quarantine.
@@ -61,6 +61,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   package private(set) var manifest: Manifest
+  private let settings: ArchiveSettings
   private var queue: SegmentQueue<Files>
   private var run: ArchiveRun
   /// Segments that waited when last looked at.
@@ -76,10 +77,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     }
   }
 
-  /// Buckets that get tables of their own in one pass.
-  package static var bucketCountMax: Int { 32 }
-  /// Seconds of a bucket.
-  package static var bucketSeconds: Int64 { 86_400 }
+  /// Tables one run makes.
+  package static var tableCountMax: Int { 32 }
   /// Memory of a run: a segment of the largest size, of events of 75 bytes and more, fits. With
   /// what the columns, the proof and the log's view take, the archiver stays below 96 MB.
   package static var runByteCountMax: Int { 68 << 20 }
@@ -90,7 +89,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   /// Reads the manifest and removes what a crash left behind.
   package init(
     _ files: Files, _ layout: StoreLayout, store: StoreIdentifier,
-    runByteCountMax: Int = Archiver.runByteCountMax,
+    settings: ArchiveSettings = ArchiveSettings(), runByteCountMax: Int = Archiver.runByteCountMax,
     passByteCountMax: Int = Archiver.passByteCountMax
   ) throws(ArchiveError) {
     var manifest: Manifest
@@ -107,12 +106,14 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     self.layout = layout
     self.store = store
     self.manifest = manifest
+    self.settings = settings
     queue = SegmentQueue(files, layout, store, passByteCountMax: passByteCountMax)
     run = ArchiveRun(byteCountMax: runByteCountMax)
   }
 
   /// Archives about one run's worth of settled segments.
-  package mutating func pass() throws(ArchiveError) -> ArchivePass {
+  /// - Parameter now: what the clock says.
+  package mutating func pass(now: Timestamp = System.now()) throws(ArchiveError) -> ArchivePass {
     let chosen = try queue.choose(manifest)
     guard !chosen.isEmpty else { return ArchivePass() }
     var result = ArchivePass()
@@ -122,8 +123,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     var covered: [TableCoverage] = []
     for choice in chosen { choice.extend(&covered) }
     do throws(ArchiveError) {
-      for choice in chosen { try archive(choice, covered, &edit, &result) }
-      try writeTables(covered, &edit, &result)
+      for choice in chosen { try archive(choice, covered, now, &edit, &result) }
+      try writeTables(covered, now, &edit, &result)
     } catch {
       discard(edit)
       throw error
@@ -140,8 +141,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 
   /// Takes a segment's events, after copying aside what is damaged in it.
   private mutating func archive(
-    _ choice: SegmentChoice, _ covered: [TableCoverage], _ edit: inout ManifestEdit,
-    _ result: inout ArchivePass
+    _ choice: SegmentChoice, _ covered: [TableCoverage], _ now: Timestamp,
+    _ edit: inout ManifestEdit, _ result: inout ArchivePass
   ) throws(ArchiveError) {
     for damage in choice.damage { try quarantine(damage, &result) }
     var reader = BatchReader(files)
@@ -155,9 +156,11 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
       }
       let unreadable = run.unreadableCount + result.unreadableCount
       var lines = BatchContent(firstSequence: extent.line.firstSequence)
-      while run.append(reader.content, &lines, log: choice.log) == .isFull {
+      let lateBefore = settings.bucket.lateBefore(
+        receivedAt: extent.line.at, grace: settings.graceNanoseconds)
+      while run.append(reader.content, &lines, log: choice.log, lateBefore: lateBefore) == .isFull {
         precondition(!run.isEmpty, "a run holds any event")
-        try writeTables(covered, &edit, &result)
+        try writeTables(covered, now, &edit, &result)
       }
       if run.unreadableCount + result.unreadableCount > unreadable {
         try quarantine(
@@ -183,25 +186,25 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 
   /// Writes what the run holds and empties it.
   private mutating func writeTables(
-    _ covered: [TableCoverage], _ edit: inout ManifestEdit, _ result: inout ArchivePass
+    _ covered: [TableCoverage], _ now: Timestamp, _ edit: inout ManifestEdit,
+    _ result: inout ArchivePass
   ) throws(ArchiveError) {
     result.eventCount += UInt64(run.count)
     result.unreadableCount += run.unreadableCount
-    let ownCount = edit.added.count { !$0.name.hasPrefix(ArchiveRun.mixedFolder) }
     let buckets = run.sort(
-      bucketSeconds: Archiver.bucketSeconds, ownCountMax: Archiver.bucketCountMax - ownCount)
+      settings.bucket, tableCountMax: max(1, Archiver.tableCountMax - edit.added.count))
     for bucket in buckets {
       precondition(edit.added.count < TableName.countMax)
       let name = TableName.text(
         bucket.folder, edit: manifest.nextNumber, serial: edit.added.count)
-      edit.added.append(try writeTable(bucket, name, covered))
+      edit.added.append(try writeTable(bucket, name, covered, now))
     }
     run.removeAll()
   }
 
   /// Writes one table, makes it durable and proves it.
   private borrowing func writeTable(
-    _ bucket: ArchiveRun.Bucket, _ name: String, _ covered: [TableCoverage]
+    _ bucket: ArchiveRun.Bucket, _ name: String, _ covered: [TableCoverage], _ now: Timestamp
   ) throws(ArchiveError) -> TableEntry {
     let folder = layout.archive + "/" + bucket.folder
     let path = layout.archive + "/" + name
@@ -229,7 +232,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     }
     return TableEntry(
       name: name, eventCount: summary.eventCount, byteCount: summary.byteCount,
-      hash: summary.hash, earliest: summary.earliest, latest: summary.latest)
+      hash: summary.hash, earliest: summary.earliest, latest: summary.latest,
+      lateCount: run.lateCount(bucket), written: now)
   }
 
   /// Removes the tables of a pass that did not come to its end. What stays is garbage, removed at

@@ -25,10 +25,12 @@ package enum ArchiverProcess {
   ///   - control: the read end of the host's pipe.
   ///   - finishes: archive everything that is settled before a stop.
   package static func run(
-    layout: StoreLayout, store: StoreIdentifier, control: Int32, finishes: Bool = false
+    layout: StoreLayout, store: StoreIdentifier, control: Int32,
+    settings: ArchiveSettings = ArchiveSettings(), finishes: Bool = false
   ) -> Int32 {
     _ = penstock_set_nonblocking(control, true)
-    var loop = ArchiverLoop(LinuxFileSystem(), layout, store, control, finishes: finishes)
+    var loop = ArchiverLoop(
+      LinuxFileSystem(), layout, store, control, settings, finishes: finishes)
     return loop.run()
   }
 }
@@ -39,6 +41,7 @@ private struct ArchiverLoop<Files: FileSystem> {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   private let control: Int32
+  private let settings: ArchiveSettings
   /// What was said last: the same trouble is not said again.
   private var said = ""
   private var isIdle = true
@@ -50,8 +53,9 @@ private struct ArchiverLoop<Files: FileSystem> {
 
   init(
     _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ control: Int32,
-    finishes: Bool
+    _ settings: ArchiveSettings, finishes: Bool
   ) {
+    self.settings = settings
     self.finishes = finishes
     self.files = files
     self.layout = layout
@@ -78,7 +82,7 @@ private struct ArchiverLoop<Files: FileSystem> {
   private mutating func archive() -> Int32 {
     while true {
       do throws(ArchiveError) {
-        var archiver = try Archiver(files, layout, store: store)
+        var archiver = try Archiver(files, layout, store: store, settings: settings)
         while true {
           let pass = try archiver.pass()
           said = ""

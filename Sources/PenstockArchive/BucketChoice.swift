@@ -7,42 +7,33 @@ internal import PenstockCore
 struct BucketChoice {
   private let own: [Int64]
   private let numbers: [Int64: Int]
-  private let bucketSeconds: Int64
+  private let length: BucketLength
   private let hasMixed: Bool
 
   /// Buckets that are counted, at most.
-  static let dayCountMax = 4096
+  static let countedMax = 4096
 
-  /// - Parameter days: how many rows each bucket has, as far as they were counted.
-  init(ownCountMax: Int, _ bucketSeconds: Int64, days: [Int64: Int]) {
-    self.bucketSeconds = bucketSeconds
+  /// - Parameters:
+  ///   - tableCountMax: tables there may be, that of the other buckets included; at least 1.
+  ///   - counts: how many rows each bucket has, as far as they were counted.
+  init(tableCountMax: Int, _ length: BucketLength, counts: [Int64: Int]) {
+    self.length = length
+    hasMixed = counts.count > tableCountMax || counts.count >= BucketChoice.countedMax
     // The fullest get tables of their own, the earlier of two that are equally full.
-    own = days.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(ownCountMax)
-      .map(\.key).sorted()
+    own = counts.sorted { ($0.value, $1.key) > ($1.value, $0.key) }
+      .prefix(hasMixed ? tableCountMax - 1 : tableCountMax).map(\.key).sorted()
     var numbers: [Int64: Int] = [:]
-    for (number, day) in own.enumerated() { numbers[day] = number }
+    for (number, bucket) in own.enumerated() { numbers[bucket] = number }
     self.numbers = numbers
-    hasMixed = days.count > own.count || days.count >= BucketChoice.dayCountMax
   }
 
   /// Tables there may be.
   var count: Int { own.count + (hasMixed ? 1 : 0) }
 
-  func number(_ seconds: Int64) -> Int {
-    numbers[BucketChoice.day(seconds, bucketSeconds)] ?? own.count
-  }
+  func number(_ time: Timestamp) -> Int { numbers[length.number(of: time)] ?? own.count }
 
   /// "2026-11-21".
   func folder(_ number: Int) -> String {
-    guard number < own.count else { return ArchiveRun.mixedFolder }
-    let start = max(own[number] * bucketSeconds, Timestamp.earliest.seconds)
-    return String(Timestamp(seconds: start, nanoseconds: 0).text.prefix(10))
-  }
-
-  /// The bucket of an instant: buckets are counted from 1970 on.
-  @inline(__always)
-  static func day(_ seconds: Int64, _ bucketSeconds: Int64) -> Int64 {
-    let quotient = seconds / bucketSeconds
-    return seconds % bucketSeconds < 0 ? quotient - 1 : quotient
+    number < own.count ? length.folder(own[number]) : ArchiveRun.mixedFolder
   }
 }

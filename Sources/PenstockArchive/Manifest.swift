@@ -4,11 +4,13 @@
 //     head     = "#penstock-manifest version=1 store=" 32hex " crc=" 8hex LF
 //     edit     = "edit number=" 16hex *( SP change ) " prev=" 8hex " crc=" 8hex LF
 //     change   = "add=" name ",events=" n ",bytes=" n ",hash=" 16hex ",earliest=" time
-//                ",latest=" time *( "," key "=" value )         ; keys a reader does not know are
-//              | "remove=" name                                 ; passed over
+//                ",latest=" time [ ",late=" n ] [ ",written=" time ]    ; late: events that came
+//                *( "," key "=" value )                         ; when their bucket was closed;
+//              | "remove=" name                                 ; keys a reader does not know are
+//                                                               ; passed over
 //              | "cover=" 2hex ",segment=" 16hex ",sequence=" 16hex       ; log, segment, sequence
 //              | key "=" value                  ; of a later version: the manifest needs that one
-//     name     = folder "/" 16hex ".table"      ; folder: YYYY-MM-DD of the bucket, or "mixed"
+//     name     = folder "/" 16hex ".table"      ; folder of the bucket (BucketLength), or "mixed"
 //     number   = 1 for the first edit, then one more each time
 //     crc      = CRC-32C of the line up to " crc=", continued from `prev`
 //     prev     = the crc of the line before
@@ -32,10 +34,14 @@ package struct TableEntry: Equatable, Sendable {
   package var hash: UInt64
   package var earliest: Timestamp
   package var latest: Timestamp
+  /// Events that came when their bucket was closed.
+  package var lateCount: UInt64
+  /// When the table was written; nil when that is not known.
+  package var written: Timestamp?
 
   package init(
     name: String, eventCount: UInt64, byteCount: Int, hash: UInt64, earliest: Timestamp,
-    latest: Timestamp
+    latest: Timestamp, lateCount: UInt64 = 0, written: Timestamp? = nil
   ) {
     self.name = name
     self.eventCount = eventCount
@@ -43,6 +49,8 @@ package struct TableEntry: Equatable, Sendable {
     self.hash = hash
     self.earliest = earliest
     self.latest = latest
+    self.lateCount = lateCount
+    self.written = written
   }
 }
 

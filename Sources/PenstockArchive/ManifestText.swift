@@ -57,6 +57,8 @@ enum ManifestText {
         " add=\(table.name),events=\(table.eventCount),bytes=\(table.byteCount)"
         + ",hash=\(Hexadecimal.text(table.hash, digits: 16))"
         + ",earliest=\(table.earliest.text),latest=\(table.latest.text)"
+      if table.lateCount > 0 { text += ",late=\(table.lateCount)" }
+      if let written = table.written { text += ",written=\(written.text)" }
     }
     for name in edit.removed { text += " remove=\(name)" }
     for (log, reach) in edit.covered.sorted(by: { $0.key < $1.key }) {
@@ -176,11 +178,25 @@ private struct LineCursor: ~Escapable {
       let bytes = decimal(), take(",hash="), let hash = hexadecimal(16), take(",earliest="),
       let earliest = time(), take(",latest="), let latest = time(), earliest <= latest
     else { return nil }
-    // Keys of a later version.
-    while offset < end, line.byte(at: offset) != Byte.space { offset += 1 }
-    return TableEntry(
+    var table = TableEntry(
       name: name, eventCount: UInt64(events), byteCount: bytes, hash: hash, earliest: earliest,
       latest: latest)
+    while offset < end, line.byte(at: offset) != Byte.space {
+      if take(",late=") {
+        guard let late = decimal() else { return nil }
+        table.lateCount = UInt64(late)
+      } else if take(",written=") {
+        guard let written = time() else { return nil }
+        table.written = written
+      } else {
+        // A key of a later version.
+        offset += 1
+        while offset < end, line.byte(at: offset) != Byte.space,
+          line.byte(at: offset) != UInt8(ascii: ",")
+        { offset += 1 }
+      }
+    }
+    return table
   }
 
   /// Passes over a change that is not known; false when none stands here.

@@ -65,7 +65,10 @@ struct UnnamedTables<Files: FileSystem> {
 
   private static func isBucket(_ name: String) -> Bool {
     name == ArchiveRun.mixedFolder
-      || name.utf8.count == 10 && name.utf8.allSatisfy { $0 == Byte.dash || $0 &- Byte.zero <= 9 }
+      || name.utf8.count >= 10
+        && name.utf8.allSatisfy {
+          $0 == Byte.dash || $0 == UInt8(ascii: "T") || $0 &- Byte.zero <= 9
+        }
   }
 
   /// Whether a log's segments do not follow on to what is covered.

@@ -29,6 +29,9 @@ struct ArchiveView<Files: FileSystem> {
   var tableCount: Int { manifest.tables.count }
   var eventCount: Int { manifest.tables.reduce(0) { $0 + Int(clamping: $1.eventCount) } }
 
+  /// Events that came when their bucket was closed.
+  var lateCount: Int { manifest.tables.reduce(0) { $0 + Int(clamping: $1.lateCount) } }
+
   /// Segments of the log up to this one are in tables.
   func archivedThrough(_ log: LogNumber) -> SegmentNumber { manifest.archivedThrough(log) }
 

@@ -51,6 +51,8 @@ package struct StoreStatus: Sendable {
   package var sealedSegmentCount = 0
   package var tableCount = 0
   package var archivedEventCount = 0
+  /// Archived events that came when their bucket was closed.
+  package var lateEventCount = 0
   package var freeByteCount = 0
   package var totalByteCount = 0
   /// Copies of damaged bytes, and their bytes.
@@ -72,6 +74,7 @@ extension StoreStatus {
     let archive = try ArchiveView(files, layout)
     tableCount = archive.tableCount
     archivedEventCount = archive.eventCount
+    lateEventCount = archive.lateCount
     endpoints = ListedEndpoint.read(layout)
     let segments: [SegmentName]
     do throws(FileError) {

@@ -17,14 +17,14 @@ package enum Quantity {
     "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
   ]
   private static let spans: [String: Int64] = [
-    "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
+    "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000, "w": 604_800_000_000_000,
   ]
 
   /// "65536", "64KiB", "4MiB", "1GiB".
   package static func bytes(_ text: String) -> Int? { product(text, sizes).map { Int($0) } }
 
-  /// "500ms", "30s", "15m", "2h", "1d" in nanoseconds.
+  /// "100ns", "10us", "500ms", "30s", "15m", "2h", "1d", "1w" in nanoseconds.
   package static func nanoseconds(_ text: String) -> Int64? { product(text, spans) }
 
   private static func product(_ text: String, _ units: [String: Int64]) -> Int64? {

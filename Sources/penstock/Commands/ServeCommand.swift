@@ -2,6 +2,7 @@
 
 import ArgumentParser
 internal import CShims
+internal import PenstockArchive
 internal import PenstockCore
 
 struct Serve: ParsableCommand {
@@ -40,6 +41,12 @@ struct Serve: ParsableCommand {
 
   @Flag(help: "Seal on a clean stop, so that the archive holds everything.")
   var sealOnStop = false
+
+  @Option(help: "Stretch of event time an archive table belongs to, like 1h, 1d or 1w.")
+  var bucket = "1d"
+
+  @Option(help: "How long after its end a bucket takes events that are not counted as late.")
+  var grace = "1m"
 
   func run() throws {
     let options = try checked()
@@ -138,9 +145,23 @@ struct Serve: ParsableCommand {
     guard let age = Quantity.nanoseconds(sealAge), age > 0 else {
       throw ValidationError("--seal-age takes a duration like 30s, 15m or 2h, not '\(sealAge)'")
     }
-    return HostOptions(
+    var options = HostOptions(
       layout: layout, listeners: urls, shardCount: count, backend: backend, template: template,
       eventByteCountMax: event, segmentByteCount: segment, sealAgeNanoseconds: age,
       sealsOnStop: sealOnStop)
+    options.archive = try archiveSettings()
+    return options
+  }
+
+  private func archiveSettings() throws -> ArchiveSettings {
+    var settings = ArchiveSettings()
+    guard let length = Quantity.nanoseconds(bucket).flatMap({ BucketLength(nanoseconds: $0) })
+    else { throw ValidationError("--bucket takes 1s to 5200w, not '\(bucket)'") }
+    settings.bucket = length
+    guard let grace = Quantity.nanoseconds(grace), grace >= 0 else {
+      throw ValidationError("--grace takes a duration like 30s or 5m, not '\(grace)'")
+    }
+    settings.graceNanoseconds = grace
+    return settings
   }
 }

@@ -1,5 +1,6 @@
 // What the host was asked for, checked, and how it is handed to the roles.
 
+internal import PenstockArchive
 internal import PenstockCore
 
 /// A running store's settings.
@@ -14,6 +15,7 @@ struct HostOptions {
   var segmentByteCount: Int?
   var sealAgeNanoseconds: Int64
   var sealsOnStop: Bool
+  var archive = ArchiveSettings()
 
   /// Most shards: logs have numbers of two hex digits, machines fewer cores than that.
   static let shardCountMax = 64
@@ -61,7 +63,8 @@ struct HostOptions {
   func archiverArguments(_ store: StoreIdentifier) -> [String] {
     [
       "archiver", "--data", layout.root, "--store", store.text,
-      "--finish", sealsOnStop ? "1" : "0",
+      "--finish", sealsOnStop ? "1" : "0", "--bucket", "\(archive.bucket.nanoseconds)",
+      "--grace", "\(archive.graceNanoseconds)",
     ]
   }
 }

@@ -44,6 +44,9 @@ final class MemoryStore {
     save(number)
   }
 
+  /// What the clock says when a batch is closed, and to the archiver.
+  var now = Timestamp(seconds: 1_763_000_000, nanoseconds: 0)
+
   /// Appends a batch of lines; those that begin with '#' are none.
   func append(_ lines: [[UInt8]], to number: UInt8) throws {
     if logs[number] == nil { startSegment(number) }
@@ -63,7 +66,7 @@ final class MemoryStore {
     let line = BatchLine(
       number: BatchNumber(log.batch), firstSequence: SequenceNumber(log.sequence + 1),
       eventCount: UInt32(count), byteCount: UInt32(content.count),
-      at: Timestamp(seconds: 1_763_000_000, nanoseconds: 0), durable: BatchNumber(log.batch - 1),
+      at: now, durable: BatchNumber(log.batch - 1),
       previousChecksum: log.checksum, salt: log.salt)
     let byteCount = BatchLine.textByteCount + content.count
     var memory = AlignedBuffer(byteCount: byteCount)
@@ -119,10 +122,13 @@ final class MemoryStore {
   }
 
   /// Archives all that is settled.
-  func archive(_ files: MemoryFileSystem, runByteCountMax: Int = 8 << 20) throws(ArchiveError) {
+  func archive(
+    _ files: MemoryFileSystem, _ settings: ArchiveSettings = ArchiveSettings(),
+    runByteCountMax: Int = 8 << 20
+  ) throws(ArchiveError) {
     var archiver = try Archiver(
-      files, layout, store: store, runByteCountMax: runByteCountMax)
-    while try archiver.pass().segmentCount > 0 {}
+      files, layout, store: store, settings: settings, runByteCountMax: runByteCountMax)
+    while try archiver.pass(now: now).segmentCount > 0 {}
   }
 
   var sorted: [ModelEvent] { events.sorted { $0.key < $1.key } }
