@@ -47,9 +47,15 @@ struct ArchiveRun: ~Copyable {
     var base: UInt64
   }
 
-  /// - Parameter byteCountMax: memory it may take.
-  init(byteCountMax: Int) {
+  /// The attribute that groups events, escaped.
+  private let group: [UInt8]?
+
+  /// - Parameters:
+  ///   - byteCountMax: memory it may take.
+  ///   - group: the attribute by which events of a stream are grouped, escaped.
+  init(byteCountMax: Int, group: [UInt8]? = nil) {
     self.byteCountMax = byteCountMax
+    self.group = group
     memory = AlignedBuffer(byteCount: byteCountMax)
   }
 
@@ -80,7 +86,7 @@ struct ArchiveRun: ~Copyable {
         walk = next
         continue
       }
-      guard hasRoom(for: range.upperBound - fields.typeStart, fields.stream.count) else {
+      guard hasRoom(for: range.upperBound - fields.typeStart, fields.tab - fields.stream.lowerBound) else {
         return .isFull
       }
       if !isFollowing {
@@ -107,13 +113,23 @@ struct ArchiveRun: ~Copyable {
     let tail = fields.typeStart..<range.upperBound
     let row = RunRow(
       time: fields.time, isLate: fields.time < lateBefore,
-      stream: UInt32(streams.number(of: content.extracting(fields.stream))),
+      stream: UInt32(streamNumber(content, fields)),
       offset: UInt32(tailByteCount), stretch: UInt32(stretches.count - 1),
       checksum: content.extracting(range).checksum())
     memory.copy(content.extracting(tail), to: tailByteCount)
     tailByteCount &+= tail.count
     row.store(into: &memory, at: rowOffset(count))
     count &+= 1
+  }
+
+  /// The number of an event's stream and group.
+  @inline(__always)
+  private mutating func streamNumber(_ content: RawSpan, _ fields: LineFields) -> Int {
+    let stream = content.extracting(fields.stream)
+    guard let group, StreamKey.isGrouped(stream),
+      let value = StreamKey.group(by: group, content, fields.attributes(content))
+    else { return streams.number(of: stream) }
+    return streams.number(of: stream, group: content.extracting(value))
   }
 
   @inline(__always)
@@ -280,7 +296,7 @@ struct ArchiveRun: ~Copyable {
       let row = row(index)
       if row.stream != stream {
         stream = row.stream
-        try writer.begin(stream: streams.name(Int(rankedNames[Int(stream)])))
+        try writer.begin(streams.name(Int(rankedNames[Int(stream)])))
       }
       let stretch = stretches[Int(row.stretch)]
       let sequence = SequenceNumber(stretch.base &+ UInt64(index))

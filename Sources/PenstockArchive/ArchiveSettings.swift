@@ -6,6 +6,8 @@ package struct ArchiveSettings: Equatable, Sendable {
   package var bucket = BucketLength.day
   /// How long after its end a bucket takes events that are not late, in nanoseconds.
   package var graceNanoseconds: Int64 = 60_000_000_000
+  /// The attribute by which the events of a stream are grouped, if any.
+  package var group: String?
   /// Bytes a table may have: merges join tables up to this size.
   package var tableByteCountMax = 1 << 30
   /// How long a closed bucket gets no tables before it is brought to its fewest, in nanoseconds:

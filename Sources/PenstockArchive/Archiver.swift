@@ -108,7 +108,9 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     self.manifest = manifest
     self.settings = settings
     queue = SegmentQueue(files, layout, store, passByteCountMax: passByteCountMax)
-    run = ArchiveRun(byteCountMax: runByteCountMax)
+    run = ArchiveRun(
+      byteCountMax: runByteCountMax,
+      group: settings.group.map { Escape.encode(Array($0.utf8).rawSpan, .key) })
   }
 
   /// Archives about one run's worth of settled segments.

@@ -20,6 +20,7 @@ struct LineFields {
   var time: Timestamp
   var stream: ByteRange
   var typeStart: Int
+  var tab: Int
 
   /// Nil for a line that could not be put together again from its parts, byte for byte: no shard
   /// writes one.
@@ -40,5 +41,12 @@ struct LineFields {
     self.time = time
     stream = (start &+ 1)..<streamEnd
     typeStart = streamEnd &+ 1
+    self.tab = tab
+  }
+
+  /// The attributes of the line in `span`.
+  func attributes(_ span: RawSpan) -> ByteRange {
+    let typeEnd = span.nearIndex(of: Byte.space, from: typeStart, to: tab)
+    return min(typeEnd &+ 1, tab)..<tab
   }
 }

@@ -1,4 +1,4 @@
-// The stream names of an archiver run, each with a number, and their order.
+// The keys (StreamKey) of an archiver run, each with a number, and their order.
 //
 // Names come from outside, so the hash is keyed with a random number: nobody can choose names that
 // all fall into one slot.
@@ -47,15 +47,43 @@ struct RunStreams: ~Copyable {
     return last
   }
 
+  /// The number of the key of `stream` and `group`.
+  mutating func number(of stream: RawSpan, group: RawSpan) -> Int {
+    let start = names.count
+    names.append(stream)
+    names.append(varint: UInt64(Byte.null))
+    names.append(group)
+    let range = start..<names.count
+    let hash = hash(names.bytes.extracting(range))
+    let (number, slot) = look(for: names.bytes.extracting(range), hash)
+    if let number {
+      names.cut(to: start)
+      return number
+    }
+    return insert(hash, slot)
+  }
+
   private mutating func find(_ name: RawSpan) -> Int {
     let hash = hash(name)
+    let (number, slot) = look(for: name, hash)
+    if let number { return number }
+    names.append(name)
+    return insert(hash, slot)
+  }
+
+  /// Where a name is, or would be.
+  private func look(for name: RawSpan, _ hash: UInt32) -> (number: Int?, slot: Int) {
     var slot = Int(hash) & (slots.count - 1)
     while slots[slot] != 0 {
       let number = Int(slots[slot]) - 1
-      if hashes[number] == hash, self.name(number).equals(name) { return number }
+      if hashes[number] == hash, self.name(number).equals(name) { return (number, slot) }
       slot = (slot + 1) & (slots.count - 1)
     }
-    names.append(name)
+    return (nil, slot)
+  }
+
+  /// Gives the name just appended a number.
+  private mutating func insert(_ hash: UInt32, _ slot: Int) -> Int {
     ends.append(UInt32(names.count))
     hashes.append(hash)
     slots[slot] = UInt32(count)

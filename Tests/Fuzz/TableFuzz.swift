@@ -34,7 +34,7 @@ enum TableFuzz {
       require(isAll || !isWhole, "a whole table has damaged pages")
       for name in names.prefix(4) {
         do throws(TableError) {
-          let stream = try table.stream(named: name)
+          let stream = try table.groups(ofStream: name).first
           require(stream != nil || !isWhole, "a stream is not found")
         } catch {
           require(!isWhole, "\(error)")

@@ -153,9 +153,10 @@ extension ArchiveView {
       let isWhole: Bool
       do throws(TableError) {
         isWhole = try table.forEachStream { stream in
-          guard selection.matches(stream: stream.name.rawSpan) else { return }
+          let name = stream.name
+          guard selection.matches(stream: name.rawSpan) else { return }
           counter.take(
-            stream.name, count: Int(clamping: stream.eventCount), stream.earliest, stream.latest)
+            name, count: Int(clamping: stream.eventCount), stream.earliest, stream.latest)
         }
       } catch {
         if case .file(let failure) = error.fault { throw ReadError(failure) }

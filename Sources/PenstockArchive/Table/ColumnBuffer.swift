@@ -16,6 +16,12 @@ package struct ColumnBuffer: ~Copyable {
 
   package mutating func removeAll() { count = 0 }
 
+  /// Drops all bytes from `newCount` on.
+  mutating func cut(to newCount: Int) {
+    precondition(newCount >= 0 && newCount <= count)
+    count = newCount
+  }
+
   /// Makes room for `extra` more bytes.
   @inline(__always)
   package mutating func reserve(_ extra: Int) {

@@ -15,6 +15,7 @@ package struct TableBlock: ~Copyable {
   /// One more than there are rows: the last says where the bytes end.
   private var rows: [Row] = []
   private var names = ColumnBuffer(capacity: 4 << 10)
+  private var keyEnds: [Int] = []
   private var nameEnds: [Int] = []
   private var timeWriter = JournalTimeWriter()
 
@@ -49,11 +50,12 @@ package struct TableBlock: ~Copyable {
     guard let range = part.column(.names) else { return false }
     var reader = NumberReader(range)
     names.removeAll()
+    keyEnds.removeAll(keepingCapacity: true)
     nameEnds.removeAll(keepingCapacity: true)
     var previous = 0..<0
     while !reader.isAtEnd {
       guard let shared = reader.count(part.bytes, max: previous.count),
-        let rest = reader.count(part.bytes, max: EventLine.streamByteCountMax - shared),
+        let rest = reader.count(part.bytes, max: StreamKey.byteCountMax - shared),
         let bytes = reader.bytes(rest), names.count <= TableFormat.rawByteCountMax
       else { return false }
       let start = names.count
@@ -61,8 +63,11 @@ package struct TableBlock: ~Copyable {
       part.append(bytes, to: &names)
       let name = start..<names.count
       guard !name.isEmpty, nameEnds.isEmpty || isAscending(previous, name) else { return false }
+      let count = StreamKey.streamByteCount(names.bytes.extracting(name))
+      guard count > 0, count <= EventLine.streamByteCountMax else { return false }
       previous = name
-      nameEnds.append(name.upperBound)
+      keyEnds.append(name.upperBound)
+      nameEnds.append(name.lowerBound + count)
     }
     return true
   }
@@ -197,15 +202,23 @@ package struct TableBlock: ~Copyable {
 
   // MARK: - Names
 
-  /// Streams in the block.
+  /// Streams and groups in the block.
   package var nameCount: Int { nameEnds.count }
+
+  /// Stream and group (StreamKey).
+  @_lifetime(borrow self)
+  package func key(ofName index: Int) -> RawSpan { names.memory.bytes(keyRange(index)) }
+
+  private func keyRange(_ index: Int) -> ByteRange {
+    (index == 0 ? 0 : keyEnds[index - 1])..<keyEnds[index]
+  }
 
   /// The name of a stream, escaped as in a line.
   @_lifetime(borrow self)
   package func name(_ index: Int) -> RawSpan { names.memory.bytes(nameRange(index)) }
 
   private func nameRange(_ index: Int) -> ByteRange {
-    (index == 0 ? 0 : nameEnds[index - 1])..<nameEnds[index]
+    (index == 0 ? 0 : keyEnds[index - 1])..<nameEnds[index]
   }
 
   // MARK: - Rows

@@ -6,15 +6,24 @@
 
 package import PenstockCore
 
-/// What a table says about one of its streams.
+/// What a table says about one of its streams, or about one group of it.
 package struct TableStream: Equatable, Sendable {
-  /// The name as in an event line, escaped.
-  package var name: [UInt8]
+  /// Name and group (StreamKey), escaped as in an event line.
+  package var key: [UInt8]
   package var eventCount: UInt64
   /// The blocks that hold its events.
   package var blocks: ClosedRange<Int>
   package var earliest: Timestamp
   package var latest: Timestamp
+
+  /// The stream's name.
+  package var name: [UInt8] { Array(key[..<StreamKey.streamByteCount(key.rawSpan)]) }
+
+  /// The group; nil for events without one.
+  package var group: [UInt8]? {
+    let count = StreamKey.streamByteCount(key.rawSpan)
+    return count < key.count ? Array(key[(count + 1)...]) : nil
+  }
 }
 
 /// What the footer says about one page.
@@ -42,14 +51,14 @@ struct DirectoryWriter: ~Copyable {
 
   /// Adds the next stream.
   mutating func add(_ stream: TableStream) {
-    if count == 0 { firstName = stream.name }
-    names.append(name: stream.name, after: previousName)
+    if count == 0 { firstName = stream.key }
+    names.append(name: stream.key, after: previousName)
     streams.append(varint: stream.eventCount)
     streams.append(varint: stream.blocks.lowerBound - previousBlock)
     streams.append(varint: stream.blocks.count - 1)
     streams.append(stream.earliest, since: previousTime)
     streams.append(span: stream.earliest, stream.latest)
-    previousName = stream.name
+    previousName = stream.key
     previousBlock = stream.blocks.lowerBound
     previousTime = stream.earliest
     count += 1
@@ -89,7 +98,7 @@ extension TablePart {
     let span = bytes
     for index in 0..<rowCount {
       guard let shared = names.count(span, max: name.count),
-        let rest = names.count(span, max: EventLine.streamByteCountMax - shared),
+        let rest = names.count(span, max: StreamKey.byteCountMax - shared),
         let range = names.bytes(rest), let events = numbers.varint(span), events > 0,
         let step = numbers.count(span, max: blockCount - 1 - block),
         let extra = numbers.count(span, max: blockCount - 1 - block - step),
@@ -104,7 +113,7 @@ extension TablePart {
       time = earliest
       streams.append(
         TableStream(
-          name: name, eventCount: events, blocks: block...(block + extra), earliest: earliest,
+          key: name, eventCount: events, blocks: block...(block + extra), earliest: earliest,
           latest: latest))
     }
     return names.isAtEnd && numbers.isAtEnd ? streams : nil

@@ -140,7 +140,7 @@ struct TableFooter {
       guard let gap = reader.count(part.bytes, max: end - place),
         let byteCount = reader.count(part.bytes, max: end - place - gap),
         let count = reader.count(part.bytes, max: Int(Int32.max) - stream), count > 0,
-        let size = reader.count(part.bytes, max: EventLine.streamByteCountMax),
+        let size = reader.count(part.bytes, max: StreamKey.byteCountMax),
         let name = reader.bytes(size), byteCount > TableFormat.partHeaderByteCount
       else { return false }
       let start = place + gap

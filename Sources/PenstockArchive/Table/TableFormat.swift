@@ -26,15 +26,15 @@
 //       20   4  CRC-32C of bytes 0 … 19 and the stored bytes
 //     entry    kind u16, encoding u16, raw bytes u32, stored bytes u32
 //     kinds    of a block
-//               1 names            its streams, ascending: front-coded names
+//               1 names            keys of its streams and groups (StreamKey), ascending: front-coded
 //               2 counts           for each name: rows                              (varints)
 //               3 times            nanoseconds − those of the row before            (zigzag)
 //               4 logs             runs: log, rows                                  (varints)
 //               5 sequences        sequence − that of the row before                (zigzag)
 //               6 type sizes   7 attribute sizes   8 payload sizes                  (varints)
 //               9 types       10 attributes       11 payloads                       (bytes)
-//              of a page: the streams of the directory, ascending over all pages
-//              32 names            front-coded
+//              of a page: streams and their groups, ascending over all pages
+//              32 names            their keys, front-coded
 //              33 streams          for each: events, first block − that of the one before, last
 //                                  block − first block, first time − that of the one before
 //                                  (zigzag), last time − first time                 (varints)
@@ -56,7 +56,8 @@
 //              bytes. zigzag: (n << 1) ^ (n >> 127), then varint. What stands before the first row,
 //              stream, page or block is 0; pages and blocks begin behind the header.
 //
-// Rows are sorted by stream, then time, then log and sequence. A block holds about `blockByteCount`
+// Rows are sorted by stream, then group, then time, then log and sequence. Where streams are
+// counted or numbered, each of their groups counts as one. A block holds about `blockByteCount`
 // of lines: many small streams share one, a long one spans many. A block says of itself what it
 // holds, so a damaged directory or footer costs no event. Streams and blocks are numbered in their
 // order. The directory is searched by the pages' first names: a table of a million streams opens by

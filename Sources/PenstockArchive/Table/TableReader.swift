@@ -1,6 +1,6 @@
 // Reads a table: trailer and footer when it is opened, pages and blocks on demand.
 //
-//     init ─▶ candidates(selection) ─▶ load(block) …          streams, stream(named:), verify
+//     init ─▶ candidates(selection) ─▶ load(block) …          streams, groups(ofStream:), verify
 //       └── footer damaged ─▶ TableSalvage: the blocks, found one after the other
 //
 // Memory: the index of the blocks, about 80 bytes each; a page or a block at a time.
@@ -111,7 +111,7 @@ package final class TableReader<Files: FileSystem> {
     return streams
   }
 
-  /// Calls `body` with every stream in order of their names; false when pages were damaged, and
+  /// Calls `body` with every stream, group by group, in order of their keys; false when pages were damaged, and
   /// what is said of streams is not all.
   package func forEachStream(_ body: (TableStream) -> Void) throws(TableError) -> Bool {
     var isWhole = damage.isEmpty
@@ -126,12 +126,14 @@ package final class TableReader<Files: FileSystem> {
     return isWhole
   }
 
-  /// What the table says about one stream; nil when it has none of this name, escaped as in a line.
-  package func stream(named name: [UInt8]) throws(TableError) -> TableStream? {
+  /// What the table says about one stream, group by group; nothing when it has none of this name,
+  /// escaped as in a line.
+  package func groups(ofStream name: [UInt8]) throws(TableError) -> [TableStream] {
+    var found: [TableStream] = []
     for index in pageRange(beginningWith: name) {
-      if let found = try page(index).first(where: { $0.name == name }) { return found }
+      found += try page(index).filter { $0.name == name }
     }
-    return nil
+    return found
   }
 
   /// The pages that can hold names that begin with `prefix`.

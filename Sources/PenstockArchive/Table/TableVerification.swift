@@ -98,15 +98,15 @@ private struct TableCheck<Files: FileSystem>: ~Copyable {
   /// A row of another stream than the one before, or the first of a block.
   private mutating func begin(_ number: Int, _ block: borrowing TableBlock) {
     name = number
-    let bytes = block.name(number)
-    if let known = streams.last, known.name.rawSpan.equals(bytes) {
+    let bytes = block.key(ofName: number)
+    if let known = streams.last, known.key.rawSpan.equals(bytes) {
       let place = streams.count - 1
       streams[place].blocks = known.blocks.lowerBound...index
       return
     }
     last = nil
     streamNumber += 1
-    if let before = streams.last, !before.name.rawSpan.precedes(bytes) {
+    if let before = streams.last, !before.key.rawSpan.precedes(bytes) {
       contradict("streams of block \(index) are not in order")
     }
     if streams.count > 4096 {
@@ -115,7 +115,7 @@ private struct TableCheck<Files: FileSystem>: ~Copyable {
     }
     streams.append(
       TableStream(
-        name: bytes.array(), eventCount: 0, blocks: index...index, earliest: .latest,
+        key: bytes.array(), eventCount: 0, blocks: index...index, earliest: .latest,
         latest: .earliest))
   }
 

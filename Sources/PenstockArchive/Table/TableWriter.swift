@@ -1,8 +1,8 @@
 // Writes a table from events given in its order.
 //
-//     init → ( begin(stream) → add(event)… )… → finish
+//     init → ( begin(key) → add(event)… )… → finish
 //
-// Streams ascend by the bytes of their names, events of a stream by time and position. Memory is
+// Keys (StreamKey) ascend by their bytes, events of one key by time and position. Memory is
 // fixed by the block size and the largest event, apart from the index of the blocks, about 20
 // bytes each. The file is synced before `finish` returns; naming it in the manifest is the
 // archiver's business.
@@ -55,7 +55,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   private var blocks = BlockIndexWriter()
   /// The stream begun last; it has a directory entry once it ended.
   private var stream = TableStream(
-    name: [], eventCount: 0, blocks: 0...0, earliest: .latest, latest: .earliest)
+    key: [], eventCount: 0, blocks: 0...0, earliest: .latest, latest: .earliest)
 
   /// Creates the file, which must not exist.
   package init(_ files: Files, path: String, store: StoreIdentifier) throws(FileError) {
@@ -75,12 +75,12 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
 
   deinit { files.close(file) }
 
-  /// Begins the next stream; names ascend and are at most `EventLine.streamByteCountMax` long.
-  package mutating func begin(stream name: RawSpan) throws(FileError) {
-    precondition(name.byteCount > 0 && name.byteCount <= EventLine.streamByteCountMax)
-    precondition(stream.name.rawSpan.precedes(name))
+  /// Begins the events of the next key; keys ascend and are at most `StreamKey.byteCountMax` long.
+  package mutating func begin(_ key: RawSpan) throws(FileError) {
+    precondition(key.byteCount > 0 && key.byteCount <= StreamKey.byteCountMax)
+    precondition(stream.key.rawSpan.precedes(key))
     try endStream()
-    stream.name = name.array()
+    stream.key = key.array()
     stream.eventCount = 0
   }
 
@@ -100,15 +100,15 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     offset += part.byteCount
   }
 
-  /// Adds the next event of the stream begun last; `row` names ranges of `bytes`.
+  /// Adds the next event of the key begun last; `row` names ranges of `bytes`.
   @inline(__always)
   package mutating func add(_ row: TableRow, _ bytes: RawSpan) throws(FileError) {
     if stream.eventCount == 0 {
       stream.blocks = summary.blockCount...summary.blockCount
       stream.earliest = row.time
-      columns.begin(name: stream.name, number: summary.streamCount)
+      columns.begin(name: stream.key, number: summary.streamCount)
     } else if columns.rowCount == 0 {
-      columns.begin(name: stream.name, number: summary.streamCount)
+      columns.begin(name: stream.key, number: summary.streamCount)
     }
     assert(stream.eventCount == 0 || stream.latest <= row.time, "times of a stream ascend")
     stream.latest = row.time

@@ -83,4 +83,37 @@ import Testing
     #expect(tables.map { String($0.name.prefix(18)) } == ["2026-11-21T030000/"])
     #expect(store.files.bytes(folder + "/00000000000000ff.table") == nil)
   }
+
+  @Test func `events of a stream are grouped by an attribute, journals are not`() throws {
+    let store = try MemoryStore()
+    var settings = ArchiveSettings()
+    settings.group = "host"
+    let lines = [
+      "s - host=b\t1", "s - x=1 host=a\t2", "s -\t3", "s - host=b\t4", "s t host=a y=2\t5",
+      "/j - host=b\t6", "/j - host=a\t7", "s-2 - host=c\t8", "s - host=\t9",
+    ]
+    for (index, line) in lines.enumerated() {
+      let time = Timestamp(seconds: 1_763_000_000 + Int64(index), nanoseconds: 0)
+      try store.append([Array("\(time.text) \(line)".utf8)], to: 0)
+    }
+    try store.sealAll()
+    try store.archive(store.files, settings)
+    let entry = try #require(try Manifest.read(store.files, store.layout).tables.first)
+    let table = try TableReader(store.files, path: store.layout.archive + "/" + entry.name)
+    #expect(try table.verify().isEmpty)
+    var groups: [String] = []
+    _ = try table.forEachStream { stream in
+      let group = stream.group.map { String(decoding: $0, as: UTF8.self) } ?? "none"
+      groups.append(
+        "\(String(decoding: stream.name, as: UTF8.self)) \(group) \(stream.eventCount)")
+    }
+    #expect(groups == ["/j none 2", "s none 1", "s  1", "s a 2", "s b 2", "s-2 c 1"])
+    #expect(try table.groups(ofStream: Array("s".utf8)).map(\.eventCount) == [1, 1, 2, 2])
+    #expect(try store.read(store.files) == store.sorted)
+    #expect(try store.read(store.files, .reverse) == store.sorted.reversed())
+    let summary = try StoreReader(store.files, store.layout).streams(Selection())
+    #expect(
+      summary.streams.map { "\(String(decoding: $0.name, as: UTF8.self)) \($0.eventCount)" }
+        == ["/j 2", "s 6", "s-2 1"])
+  }
 }

@@ -105,7 +105,7 @@ extension ModelEvent {
     for event in events.sorted(by: ModelEvent.precedes) {
       if stream != event.stream {
         stream = event.stream
-        try writer.begin(stream: event.stream.rawSpan)
+        try writer.begin(event.stream.rawSpan)
       }
       hash &+= EventHash.of(event.line.rawSpan, event.key.log, event.key.sequence)
       try writer.add(

@@ -105,7 +105,7 @@ import Testing
     #expect(names == Set(events.map(\.stream)).sorted { $0.lexicographicallyPrecedes($1) })
     for name in stride(from: 0, to: names.count, by: 97).map({ names[$0] }) {
       let own = events.filter { $0.stream == name }.sorted { $0.key < $1.key }
-      let stream = try #require(try table.stream(named: name))
+      let stream = try #require(try table.groups(ofStream: name).first)
       #expect(stream.eventCount == UInt64(own.count))
       #expect(stream.earliest == own.first?.key.time && stream.latest == own.last?.key.time)
       var selection = Selection()
@@ -115,7 +115,7 @@ import Testing
       #expect(answer.events == own)
       #expect(answer.decodedBlockCount <= stream.blocks.count)
     }
-    #expect(try table.stream(named: Array("nobody".utf8)) == nil)
+    #expect(try table.groups(ofStream: Array("nobody".utf8)).isEmpty)
   }
 
   @Test func `the largest event is read in the smallest window`() throws {
