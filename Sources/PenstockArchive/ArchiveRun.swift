@@ -86,7 +86,8 @@ struct ArchiveRun: ~Copyable {
         walk = next
         continue
       }
-      guard hasRoom(for: range.upperBound - fields.typeStart, fields.tab - fields.stream.lowerBound) else {
+      guard hasRoom(for: range.upperBound - fields.typeStart, fields.tab - fields.stream.lowerBound)
+      else {
         return .isFull
       }
       if !isFollowing {

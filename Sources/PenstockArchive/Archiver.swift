@@ -57,11 +57,15 @@ package enum ArchiveError: Error, Sendable, CustomStringConvertible {
 
 /// Archives the settled segments of a store. The caller holds the archive's lock.
 package struct Archiver<Files: FileSystem>: ~Copyable {
-  private let files: Files
-  private let layout: StoreLayout
-  private let store: StoreIdentifier
-  package private(set) var manifest: Manifest
-  private let settings: ArchiveSettings
+  let files: Files
+  let layout: StoreLayout
+  let store: StoreIdentifier
+  package internal(set) var manifest: Manifest
+  let settings: ArchiveSettings
+  /// The join of tables in progress.
+  var mergeTask: MergeTask<Files>?
+  /// Tables that cannot be joined: damaged ones, and those that did not become fewer.
+  var unmergeable: Set<String> = []
   private var queue: SegmentQueue<Files>
   private var run: ArchiveRun
   /// Segments that waited when last looked at.
@@ -223,11 +227,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
       throw .file(error)
     }
     do throws(TableError) {
-      let table = try TableReader(files, path: path, pastCache: true)
-      if let error = try table.verify().first { throw error }
-      guard table.eventCount == UInt64(bucket.places.count), table.hash == summary.hash else {
-        throw TableError(path: path, fault: .notProved)
-      }
+      try TableReader.prove(
+        files, path: path, eventCount: UInt64(bucket.places.count), hash: summary.hash)
     } catch {
       try? files.unlinkIfThere(path)
       throw .table(error)
@@ -250,16 +251,30 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 /// tables of one edit and the others are the edit's number.
 enum TableName {
   static let countMax = 256
+  /// Longest name in the manifest, in bytes.
+  static let byteCountMax = 64
+  /// How a table's file name ends while its edit has no number yet.
+  static let unfinished = ".merging"
 
   static func text(_ folder: String, edit: UInt64, serial: Int) -> String {
     folder + "/" + Hexadecimal.text(edit << 8 | UInt64(serial), digits: 16) + ".table"
   }
 
-  /// The number of the edit a table of this file name was written for.
+  /// The number of the edit a table of this file name was written for; nil for one without an edit.
   static func edit(_ fileName: String) -> UInt64? {
+    guard fileName.hasSuffix(".table") else { return nil }
+    return number(fileName).map { $0 >> 8 }
+  }
+
+  /// Whether a file of this name is a table, or was to become one.
+  static func isTable(_ fileName: String) -> Bool { number(fileName) != nil }
+
+  private static func number(_ fileName: String) -> UInt64? {
     let bytes = Array(fileName.utf8)
-    guard bytes.count == 22, bytes.rawSpan.hasBytes(".table", at: 16) else { return nil }
-    return bytes.rawSpan.hexadecimal(at: 0, digitCount: 16).map { $0 >> 8 }
+    guard fileName.hasSuffix(".table") || fileName.hasSuffix(unfinished),
+      bytes.firstIndex(of: UInt8(ascii: ".")) == 16
+    else { return nil }
+    return bytes.rawSpan.hexadecimal(at: 0, digitCount: 16)
   }
 }
 

@@ -1,6 +1,6 @@
 // The archiver as a process: takes the archive's lock, archives what is settled, sleeps.
 //
-//     lock ─▶ open ─▶ pass ─▶ pass … ─▶ sleep ─▶ look …
+//     lock ─▶ open ─▶ pass ─▶ pass … ─▶ join tables, a step at a time ─▶ sleep ─▶ look …
 //       ▲       ▲       └─ trouble: say it once, wait, open again
 //       │       └── 'T': exit 0 after this pass, or when told so, once all that is settled is archived
 //       └── another process archives: say it once, wait                the pipe ends: exit
@@ -17,6 +17,8 @@ package enum ArchiverProcess {
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
+  /// Pause between looks for tables to join while there are none, in milliseconds.
+  static let joinMilliseconds: Int32 = 1000
   /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
   static let lockMilliseconds = 2000
 
@@ -48,6 +50,8 @@ private struct ArchiverLoop<Files: FileSystem> {
   private let finishes: Bool
   /// Whether it was told to stop once everything is archived.
   private var isFinishing = false
+  /// When to look for tables to join again, in monotonic nanoseconds.
+  private var joinsAgainAt: Int64 = 0
 
   private enum Pause { case over, stop }
 
@@ -90,7 +94,8 @@ private struct ArchiverLoop<Files: FileSystem> {
           setPriority(isBehind: try archiver.isBehind())
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
-          if pause(isDone ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
+          let joins = isDone && !isFinishing ? try join(&archiver) : false
+          if pause(isDone && !joins ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
       } catch {
         say(error.description)
@@ -101,6 +106,27 @@ private struct ArchiverLoop<Files: FileSystem> {
       }
       if isFinishing { return 1 }
       if pause(ArchiverProcess.troubleMilliseconds) == .stop { return 0 }
+    }
+  }
+
+  /// Goes on joining tables; false when there is nothing to join.
+  private mutating func join(_ archiver: inout Archiver<Files>) throws(ArchiveError) -> Bool {
+    guard System.monotonicNanoseconds() >= joinsAgainAt else { return false }
+    do throws(ArchiveError) {
+      switch try archiver.merge() {
+      case .nothing:
+        joinsAgainAt =
+          System.monotonicNanoseconds() + Int64(ArchiverProcess.joinMilliseconds) * 1_000_000
+        return false
+      case .refused(let why): ShardProcess.say("archiver", why)
+      case .working, .joined: break
+      }
+      return true
+    } catch {
+      // What is held back is for handing segments over.
+      guard error.isDiskFull else { throw error }
+      joinsAgainAt = System.monotonicNanoseconds() + 60_000_000_000
+      return false
     }
   }
 

@@ -5,7 +5,7 @@
 //     edit     = "edit number=" 16hex *( SP change ) " prev=" 8hex " crc=" 8hex LF
 //     change   = "add=" name ",events=" n ",bytes=" n ",hash=" 16hex ",earliest=" time
 //                ",latest=" time [ ",late=" n ] [ ",written=" time ]    ; late: events that came
-//                *( "," key "=" value )                         ; when their bucket was closed;
+//                [ ",merges=" n ] *( "," key "=" value )        ; when their bucket was closed;
 //              | "remove=" name                                 ; keys a reader does not know are
 //                                                               ; passed over
 //              | "cover=" 2hex ",segment=" 16hex ",sequence=" 16hex       ; log, segment, sequence
@@ -38,10 +38,12 @@ package struct TableEntry: Equatable, Sendable {
   package var lateCount: UInt64
   /// When the table was written; nil when that is not known.
   package var written: Timestamp?
+  /// How often its events were joined; 0 for a table of an archiver's run.
+  package var mergeCount: Int
 
   package init(
     name: String, eventCount: UInt64, byteCount: Int, hash: UInt64, earliest: Timestamp,
-    latest: Timestamp, lateCount: UInt64 = 0, written: Timestamp? = nil
+    latest: Timestamp, lateCount: UInt64 = 0, written: Timestamp? = nil, mergeCount: Int = 0
   ) {
     self.name = name
     self.eventCount = eventCount
@@ -51,6 +53,7 @@ package struct TableEntry: Equatable, Sendable {
     self.latest = latest
     self.lateCount = lateCount
     self.written = written
+    self.mergeCount = mergeCount
   }
 }
 

@@ -59,6 +59,7 @@ enum ManifestText {
         + ",earliest=\(table.earliest.text),latest=\(table.latest.text)"
       if table.lateCount > 0 { text += ",late=\(table.lateCount)" }
       if let written = table.written { text += ",written=\(written.text)" }
+      if table.mergeCount > 0 { text += ",merges=\(table.mergeCount)" }
     }
     for name in edit.removed { text += " remove=\(name)" }
     for (log, reach) in edit.covered.sorted(by: { $0.key < $1.key }) {
@@ -185,6 +186,9 @@ private struct LineCursor: ~Escapable {
       if take(",late=") {
         guard let late = decimal() else { return nil }
         table.lateCount = UInt64(late)
+      } else if take(",merges=") {
+        guard let merges = decimal() else { return nil }
+        table.mergeCount = merges
       } else if take(",written=") {
         guard let written = time() else { return nil }
         table.written = written

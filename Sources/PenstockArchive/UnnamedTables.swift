@@ -1,14 +1,16 @@
 // Tables in the archive's folders that the manifest does not name.
 //
-//     last line of the manifest   segments behind what is covered   the tables
-//     whole                       any                               garbage: removed
-//     torn                        follow on                         garbage: removed
-//     torn                        are missing                       were named by that line: named again
+//     last line of the manifest   what the tables took the place of   the tables
+//     whole                       any                                 garbage: removed
+//     torn                        is there                            garbage: removed
+//     torn                        is missing                          were named by that line: named
+//                                                                       again
 //
-// A crash leaves garbage: tables whose line was never written, while their segments are still
-// there. But when the last line is broken and the segments are gone, the line had been durable: they
-// are unlinked only after it. It has rotted, and what it named is the only copy of these events.
-// Each table says which segments it and those written with it cover.
+// A crash leaves garbage: tables whose line was never written, while the segments, or the tables
+// they were joined from, are still there. But when the last line is broken and these are gone, the
+// line had been durable: they are unlinked only after it. It has rotted, and what it named is the
+// only copy of these events. Each table says which segments it and those written with it cover, and
+// which tables it replaced.
 
 internal import PenstockCore
 
@@ -28,13 +30,15 @@ struct UnnamedTables<Files: FileSystem> {
   func settle(_ manifest: inout Manifest) throws(ArchiveError) {
     var unnamed: [String] = []
     let hasHole: Bool
+    let missing: Bool
     do throws(FileError) {
       unnamed = try list(except: Set(manifest.tables.map(\.name)))
       hasHole = try self.hasHole(manifest)
+      missing = manifest.tornByteCount > 0 ? try isTableMissing(manifest) : false
     } catch {
       throw .file(error)
     }
-    if manifest.tornByteCount > 0, hasHole {
+    if manifest.tornByteCount > 0, hasHole || missing {
       let lost = unnamed.filter { UnnamedTables.edit($0) == manifest.nextNumber }
       if !lost.isEmpty {
         try restore(lost, &manifest)
@@ -52,7 +56,7 @@ struct UnnamedTables<Files: FileSystem> {
     var found: [String] = []
     for folder in try files.list(layout.archive) where UnnamedTables.isBucket(folder) {
       for name in try files.list(layout.archive + "/" + folder)
-      where TableName.edit(name) != nil && !named.contains(folder + "/" + name) {
+      where TableName.isTable(name) && !named.contains(folder + "/" + name) {
         found.append(folder + "/" + name)
       }
     }
@@ -81,6 +85,25 @@ struct UnnamedTables<Files: FileSystem> {
     }
   }
 
+  /// Whether the file of a named table is not there.
+  private func isTableMissing(_ manifest: Manifest) throws(FileError) -> Bool {
+    var present: [String: Set<String>] = [:]
+    for table in manifest.tables {
+      let parts = table.name.split(separator: "/")
+      let folder = String(parts[0])
+      if present[folder] == nil {
+        do throws(FileError) {
+          present[folder] = Set(try files.list(layout.archive + "/" + folder))
+        } catch {
+          guard error.code == System.notFound else { throw error }
+          present[folder] = []
+        }
+      }
+      if present[folder]?.contains(String(parts[1])) != true { return true }
+    }
+    return false
+  }
+
   /// Names the tables of the edit that was lost.
   private func restore(_ names: [String], _ manifest: inout Manifest) throws(ArchiveError) {
     var edit = ManifestEdit()
@@ -91,7 +114,12 @@ struct UnnamedTables<Files: FileSystem> {
           throw TableError(path: table.path, fault: .notProved)
         }
         edit.added.append(try entry(name, table))
-        for covered in table.covered {
+        let replaced = table.replaced.filter { name in
+          !edit.removed.contains(name) && manifest.tables.contains { $0.name == name }
+        }
+        edit.removed += replaced
+        // Joined tables cover what their inputs did.
+        for covered in table.covered where table.replaced.isEmpty {
           edit.covered[covered.log] = Coverage(
             segment: SegmentNumber(covered.segments.upperBound),
             sequence: SequenceNumber(covered.sequences.upperBound))
@@ -120,6 +148,7 @@ struct UnnamedTables<Files: FileSystem> {
     return TableEntry(
       name: name, eventCount: table.eventCount, byteCount: byteCount, hash: table.hash,
       earliest: table.blocks.map(\.earliest).min() ?? .earliest,
-      latest: table.blocks.map(\.latest).max() ?? .latest)
+      latest: table.blocks.map(\.latest).max() ?? .latest,
+      mergeCount: table.replaced.isEmpty ? 0 : 1)
   }
 }

@@ -54,7 +54,7 @@ enum Seeds {
 
   private static func table(_ package: URL) throws -> [[UInt8]] {
     var tables = [
-      try golden(package, "table-v1.raw.table"), try golden(package, "table-v1.table"),
+      try golden(package, "table-v2.raw.table"), try golden(package, "table-v2.table"),
     ]
     for seed in 1...12 as ClosedRange<UInt64> {
       var random = TestRandom(seed: seed)

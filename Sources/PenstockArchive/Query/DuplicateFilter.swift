@@ -19,25 +19,17 @@ struct DuplicateFilter {
   /// Whether an equal event was seen; remembers this one otherwise.
   mutating func isDuplicate(_ event: borrowing StoredEvent) -> Bool {
     let line = event.bytes.rawSpan
-    let attributes = event.fields.attributes
-    // Reserved names come anywhere, but "_" is rare enough to look for first.
     guard
-      line.nearIndex(of: UInt8(ascii: "_"), from: attributes.lowerBound, to: attributes.upperBound)
-        < attributes.upperBound,
-      let id = AttributeCursor.value(of: "_id", in: line, attributes),
-      line.byte(at: event.fields.stream.lowerBound) != Byte.slash
+      let same = EventIdentity.of(
+        line, attributes: event.fields.attributes, payload: event.fields.payload,
+        isJournal: line.byte(at: event.fields.stream.lowerBound) == Byte.slash)
     else { return false }
     if time != event.time {
       time = event.time
       seen.removeAll(keepingCapacity: true)
       seenByteCount = 0
     }
-    var identity: [UInt8] = []
-    identity.reserveCapacity(event.fields.stream.count + id.count + event.fields.payload.count + 2)
-    for range in [event.fields.stream, id, event.fields.payload] {
-      identity.append(contentsOf: line.extracting(range).array())
-      identity.append(Byte.lineFeed)
-    }
+    let identity = line.extracting(event.fields.stream).array() + [Byte.lineFeed] + same
     if seen.contains(identity) { return true }
     guard seenByteCount + identity.count <= DuplicateFilter.byteCountMax else { return false }
     seenByteCount += identity.count

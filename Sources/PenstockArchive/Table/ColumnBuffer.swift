@@ -7,6 +7,8 @@ package struct ColumnBuffer: ~Copyable {
   package private(set) var memory: AlignedBuffer
   package private(set) var count = 0
 
+  var isEmpty: Bool { count == 0 }
+
   /// - Parameter capacity: bytes at the start; it grows when it has to.
   package init(capacity: Int) { memory = AlignedBuffer(byteCount: capacity) }
 

@@ -223,6 +223,24 @@ package struct TableBlock: ~Copyable {
 
   // MARK: - Rows
 
+  /// Whether a row comes before one of another block in the order of tables.
+  @inline(__always)
+  func precedes(_ row: Int, _ other: borrowing TableBlock, _ otherRow: Int) -> Bool {
+    let left = key(ofName: name(ofRow: row))
+    let right = other.key(ofName: other.name(ofRow: otherRow))
+    if left.equals(right) { return key(row) < other.key(otherRow) }
+    return left.precedes(right)
+  }
+
+  /// Stream and group of a row.
+  func key(ofRow row: Int) -> [UInt8] { key(ofName: name(ofRow: row)).array() }
+
+  /// Whether a row is of this stream and group.
+  @inline(__always)
+  func isOf(_ streamKey: [UInt8], _ row: Int) -> Bool {
+    streamKey.rawSpan.equals(key(ofName: name(ofRow: row)))
+  }
+
   /// Which of the block's streams a row is of.
   @inline(__always)
   package func name(ofRow row: Int) -> Int { Int(rows[row].name) }

@@ -120,6 +120,7 @@ struct TableFooter {
   var pages: [TablePageEntry] = []
   var blocks: [TableBlockEntry] = []
   var covered: [TableCoverage] = []
+  var replaced: [String] = []
 
   init() {}
 
@@ -127,7 +128,7 @@ struct TableFooter {
   init?(_ part: borrowing TablePart, end: Int, streamCount: Int) {
     guard readPages(part, end: end), pages.last?.streams.upperBound ?? 0 == streamCount,
       readBlocks(part, end: end, streamCount: streamCount), blocks.count == part.rowCount,
-      readCovered(part)
+      readCovered(part), readReplaced(part)
     else { return nil }
   }
 
@@ -181,6 +182,18 @@ struct TableFooter {
           place: start..<(start + byteCount), rawByteCount: raw, rowCount: rows,
           streams: stream...(stream + more), earliest: earliest, latest: latest))
       place = start + byteCount
+    }
+    return true
+  }
+
+  private mutating func readReplaced(_ part: borrowing TablePart) -> Bool {
+    guard let range = part.column(.replaced) else { return true }
+    var reader = NumberReader(range)
+    while !reader.isAtEnd {
+      guard let count = reader.count(part.bytes, max: TableName.byteCountMax),
+        let name = reader.bytes(count)
+      else { return false }
+      replaced.append(String(span: part.bytes.extracting(name)))
     }
     return true
   }

@@ -4,7 +4,7 @@
 //
 //     header   64 bytes
 //        0  16  magic "penstock-table\n\0"
-//       16   4  version (1)
+//       16   4  version (2)
 //       20   4  reserved, 0
 //       24  16  store identifier, high word then low word
 //       40  20  reserved, 0
@@ -13,7 +13,7 @@
 //        0   8  offset of the footer      8   8  bytes of the footer, up to the trailer
 //       16   8  events                   24   8  hash of the events (EventHash)
 //       32   8  streams                  40   8  reserved, 0
-//       48   4  version (1)              52   8  magic "pstkend\n"
+//       48   4  version (2)              52   8  magic "pstkend\n"
 //       60   4  CRC-32C of bytes 0 … 59
 //
 //     Blocks, pages and the footer are parts. Parts follow each other without a gap.
@@ -26,7 +26,7 @@
 //       20   4  CRC-32C of bytes 0 … 19 and the stored bytes
 //     entry    kind u16, encoding u16, raw bytes u32, stored bytes u32
 //     kinds    of a block
-//               1 names            keys of its streams and groups (StreamKey), ascending: front-coded
+//               1 names            keys of its streams and groups (StreamKey), front-coded
 //               2 counts           for each name: rows                              (varints)
 //               3 times            nanoseconds − those of the row before            (zigzag)
 //               4 logs             runs: log, rows                                  (varints)
@@ -47,6 +47,8 @@
 //                                  last time − first time                           (varints)
 //              50 covered          for each log: log, first and last sequence, first and last
 //                                  segment                                          (varints)
+//              51 replaced         of a joined table, those it was made from: bytes of the name in
+//                                  the manifest (varint), that name
 //              A reader skips kinds from 0x8000 on that it does not know. Any other unknown kind,
 //              and an unknown encoding, means that a newer version wrote the part.
 //     encoding 0 raw   1 LZ4 block
@@ -69,7 +71,7 @@ package import PenstockCore
 
 /// Sizes and marks of the format.
 enum TableFormat {
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   static let headerByteCount = 64
   static let trailerByteCount = 64
   static let partHeaderByteCount = 24
@@ -111,7 +113,7 @@ enum TableFormat {
     case pageNames = 32
     case pageStreams
     case pages = 48
-    case blocks, covered
+    case blocks, covered, replaced
   }
 }
 

@@ -14,6 +14,8 @@ package final class TableReader<Files: FileSystem> {
   package let blocks: [TableBlockEntry]
   /// Which events and segments of each log the table, and those written with it, hold.
   package let covered: [TableCoverage]
+  /// The tables it was joined from, by their names in the manifest.
+  package let replaced: [String]
   package let eventCount: UInt64
   package let streamCount: Int
   /// The sum of `EventHash` over the events that went in.
@@ -51,6 +53,7 @@ package final class TableReader<Files: FileSystem> {
     pages = opening.footer.pages
     blocks = opening.footer.blocks
     covered = opening.footer.covered
+    replaced = opening.footer.replaced
     eventCount = opening.trailer.eventCount
     streamCount = opening.trailer.streamCount
     hash = opening.trailer.hash

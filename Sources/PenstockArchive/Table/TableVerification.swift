@@ -26,6 +26,19 @@ extension TableReader {
   }
 }
 
+extension TableReader {
+  /// Reads a table past the cache and compares it with what went in.
+  static func prove(_ files: Files, path: String, eventCount: UInt64, hash: UInt64)
+    throws(TableError)
+  {
+    let table = try TableReader(files, path: path, pastCache: true)
+    if let error = try table.verify().first { throw error }
+    guard table.eventCount == eventCount, table.hash == hash else {
+      throw TableError(path: path, fault: .notProved)
+    }
+  }
+}
+
 /// A check in progress.
 private struct TableCheck<Files: FileSystem>: ~Copyable {
   private let table: TableReader<Files>

@@ -75,6 +75,9 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
 
   deinit { files.close(file) }
 
+  /// Bytes written so far.
+  var byteCount: Int { offset }
+
   /// Begins the events of the next key; keys ascend and are at most `StreamKey.byteCountMax` long.
   package mutating func begin(_ key: RawSpan) throws(FileError) {
     precondition(key.byteCount > 0 && key.byteCount <= StreamKey.byteCountMax)
@@ -136,9 +139,10 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   ///   - hash: the sum of `EventHash` over the events that were added.
   ///   - covered: the events and segments of each log that the table, and those written with it,
   ///     hold; ascending by log.
-  package consuming func finish(hash: UInt64, covered: [TableCoverage]) throws(FileError)
-    -> TableSummary
-  {
+  ///   - replaced: the tables it was joined from, by their names in the manifest.
+  package consuming func finish(
+    hash: UInt64, covered: [TableCoverage], replaced: [String] = []
+  ) throws(FileError) -> TableSummary {
     try endStream()
     try endBlock()
     if !directory.isEmpty { try endPage() }
@@ -152,10 +156,16 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
       coverage.append(varint: entry.segments.lowerBound)
       coverage.append(varint: entry.segments.upperBound)
     }
-    part.begin(.footer, rowCount: summary.blockCount, columnCount: 3)
+    var names = ColumnBuffer(capacity: 1 << 10)
+    for name in replaced {
+      names.append(varint: name.utf8.count)
+      names.append(Array(name.utf8))
+    }
+    part.begin(.footer, rowCount: summary.blockCount, columnCount: names.isEmpty ? 3 : 4)
     part.put(.pages, &directory.pages)
     part.put(.blocks, &blocks.column)
     part.put(.covered, &coverage)
+    if !names.isEmpty { part.put(.replaced, &names) }
     _ = part.finish()
     try part.write(files, file, at: offset)
     offset += part.byteCount

@@ -57,12 +57,12 @@ import Testing
     let files = MemoryFileSystem()
     _ = try ModelEvent.write(try fewEvents(), files, path: Self.path, store: Self.store)
     let bytes = try #require(files.bytes(Self.path))
-    #expect(bytes == (try golden("table-v1.raw.table")))
+    #expect(bytes == (try golden("table-v2.raw.table")))
     #expect(try read(bytes) == fewEvents().sorted { $0.key < $1.key })
   }
 
   @Test func `the golden table with compressed columns reads`() throws {
-    let bytes = try golden("table-v1.table")
+    let bytes = try golden("table-v2.table")
     #expect(try read(bytes) == manyEvents().sorted { $0.key < $1.key })
     let files = MemoryFileSystem()
     let summary = try ModelEvent.write(
