@@ -9,6 +9,7 @@ struct Roles {
   private var random: SeededRandom
   private let layout: StoreLayout
   private(set) var passCount = 0
+  private(set) var joinCount = 0
   private(set) var killedCount = 0
   /// Whether bits were turned at rest: damage is reported then.
   private(set) var rottenIsExpected = false
@@ -17,8 +18,14 @@ struct Roles {
   private static let aheadCount = 2
   /// Memory of an archiver's run, in bytes: several runs make a pass.
   private static let runByteCount = 64 << 10
+  /// Steps of joining tables after a pass, at most.
+  private static let joinStepCountMax = 200
+  private let tableByteCountMax: Int
+  private var readFinding: Finding?
 
   init(random: SeededRandom, layout: StoreLayout) {
+    var random = random
+    tableByteCountMax = random.chance(50) ? 1 << 30 : random.within(4 << 10...32 << 10)
     self.random = random
     self.layout = layout
   }
@@ -53,8 +60,11 @@ struct Roles {
     world.disk.kill(process)
   }
 
-  /// One pass of the archiver.
-  mutating func archive(_ world: World, _ store: StoreIdentifier, process: Int) throws(Finding) {
+  /// One pass of the archiver, and what there is to be joined.
+  /// - Parameter read: what a reader does meanwhile.
+  mutating func archive(
+    _ world: World, _ store: StoreIdentifier, process: Int, read: () throws(Finding) -> Void
+  ) throws(Finding) {
     let files = SimulatedFiles(world.disk, process: process)
     let isKilled = random.chance(35)
     let isBroken = !isKilled && random.chance(20)
@@ -62,9 +72,10 @@ struct Roles {
     if isBroken { world.disk.fail(process, afterOperations: random.within(1...200)) }
     do throws(ArchiveError) {
       var archiver = try Archiver(
-        files, layout, store: store, runByteCountMax: Roles.runByteCount)
-      let pass = try archiver.pass()
+        files, layout, store: store, settings: settings, runByteCountMax: Roles.runByteCount)
+      let pass = try archiver.pass(now: Roles.now)
       if pass.segmentCount > 0 { passCount += 1 }
+      if random.chance(30) { try join(&archiver, read) }
       // A segment nobody used may have lost its name with the power.
       if !rottenIsExpected,
         let loss = pass.damage.first(where: {
@@ -74,6 +85,10 @@ struct Roles {
         throw ArchiveError.file(FileError(.read, "\(loss)", code: 0))
       }
     } catch {
+      if let readFinding {
+        world.disk.kill(process)
+        throw readFinding
+      }
       let isExpected = isKilled || isBroken || "\(error)".contains("No space")
       guard isExpected else {
         world.disk.kill(process)
@@ -82,6 +97,36 @@ struct Roles {
       killedCount += 1
     }
     world.disk.kill(process)
+  }
+
+  /// Every bucket is closed and settled: whatever can be joined is.
+  private static let now = Timestamp(seconds: 4_000_000_000, nanoseconds: 0)
+
+  private var settings: ArchiveSettings {
+    var settings = ArchiveSettings()
+    settings.settleNanoseconds = 0
+    settings.tableByteCountMax = tableByteCountMax
+    return settings
+  }
+
+  private mutating func join(
+    _ archiver: inout Archiver<SimulatedFiles>, _ read: () throws(Finding) -> Void
+  ) throws(ArchiveError) {
+    for _ in 0..<Roles.joinStepCountMax {
+      if random.chance(5) {
+        do throws(Finding) {
+          try read()
+        } catch {
+          readFinding = error
+          throw ArchiveError.file(FileError(.read, "\(error)", code: 0))
+        }
+      }
+      switch try archiver.merge(now: Roles.now) {
+      case .nothing: return
+      case .joined: joinCount += 1
+      case .working, .refused: continue
+      }
+    }
   }
 
   // MARK: - Rot

@@ -21,6 +21,7 @@ package struct SimulationReport: Equatable, Sendable {
   package var messagesSent = 0
   package var eventsFound = 0
   package var archivePasses = 0
+  package var joins = 0
   package var archiversKilled = 0
   package var injected: [String: Int] = [:]
   /// What was wrong, and at which step; nil when nothing was.
@@ -93,6 +94,7 @@ package final class Simulation {
     report.messagesSent = oracle.messages.count
     report.injected = world.disk.injected
     report.archivePasses = roles.passCount
+    report.joins = roles.joinCount
     report.archiversKilled = roles.killedCount
     return report
   }
@@ -352,7 +354,10 @@ package final class Simulation {
     workload.isQuiet = world.hasBegunToEnd && world.ending != .brokenDisk
     switch random.below(100) {
     case 0..<3: roles.prepare(world, store, process: nextProcess())
-    case 3: try roles.archive(world, store, process: nextProcess())
+    case 3:
+      try roles.archive(world, store, process: nextProcess()) { () throws(Finding) in
+        try readBack(isSettled: false, "while tables were joined")
+      }
     case 4 where random.chance(10): try readBack(isSettled: false, "while the shard runs")
     case 5 where random.chance(5): world.controlBytes.append(UInt8(ascii: "S"))
     case 6 where random.chance(3): world.disk.setRoom(random.below(200_000))

@@ -90,6 +90,7 @@ struct Totals {
   private var messages = 0
   private var recoveriesKilled = 0
   private var passes = 0
+  private var joins = 0
   private var archiversKilled = 0
   private var endings: [String: Int] = [:]
   private var injected: [String: Int] = [:]
@@ -102,6 +103,7 @@ struct Totals {
     messages += report.messagesSent
     recoveriesKilled += report.recoveriesKilled
     passes += report.archivePasses
+    joins += report.joins
     archiversKilled += report.archiversKilled
     endings.merge(report.endings, uniquingKeysWith: +)
     injected.merge(report.injected, uniquingKeysWith: +)
@@ -121,7 +123,7 @@ struct Totals {
       lives      \(lives): \(list(endings)); killed in recovery \(recoveriesKilled)
       steps      \(steps)
       clients    \(puts) PUTs acknowledged, \(messages) messages sent
-      archiver   \(passes) passes; archivers and preparers killed \(archiversKilled)
+      archiver   \(passes) passes, \(joins) joins of tables; archivers and preparers killed \(archiversKilled)
       disk       \(list(injected))
       """
   }
