@@ -49,11 +49,14 @@ struct ArchiveRun: ~Copyable {
 
   /// The attribute that groups events, escaped.
   private let group: [UInt8]?
+  private let indexes: [[UInt8]]
 
   /// - Parameters:
   ///   - byteCountMax: memory it may take.
   ///   - group: the attribute by which events of a stream are grouped, escaped.
-  init(byteCountMax: Int, group: [UInt8]? = nil) {
+  ///   - indexes: attributes whose values are indexed, escaped.
+  init(byteCountMax: Int, group: [UInt8]? = nil, indexes: [[UInt8]] = []) {
+    self.indexes = indexes
     self.byteCountMax = byteCountMax
     self.group = group
     memory = AlignedBuffer(byteCount: byteCountMax)
@@ -288,7 +291,7 @@ struct ArchiveRun: ~Copyable {
     _ bucket: Bucket, _ files: Files, path: String, store: StoreIdentifier,
     covered: [TableCoverage]
   ) throws(FileError) -> TableSummary {
-    var writer = try TableWriter(files, path: path, store: store)
+    var writer = try TableWriter(files, path: path, store: store, indexes: indexes)
     var stream = UInt32.max
     var hash: UInt64 = 0
     for place in bucket.places {

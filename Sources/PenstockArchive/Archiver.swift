@@ -114,7 +114,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     queue = SegmentQueue(files, layout, store, passByteCountMax: passByteCountMax)
     run = ArchiveRun(
       byteCountMax: runByteCountMax,
-      group: settings.group.map { Escape.encode(Array($0.utf8).rawSpan, .key) })
+      group: settings.groupKey, indexes: settings.indexKeys)
   }
 
   /// Archives about one run's worth of settled segments.

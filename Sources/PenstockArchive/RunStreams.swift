@@ -39,6 +39,9 @@ struct RunStreams: ~Copyable {
   @_lifetime(borrow self)
   func name(_ number: Int) -> RawSpan { names.memory.bytes(range(number)) }
 
+  /// A copy of the name with this number.
+  func bytes(_ number: Int) -> [UInt8] { name(number).array() }
+
   /// The number of `name`, which is given one when it is new.
   @inline(__always)
   mutating func number(of name: RawSpan) -> Int {

@@ -11,6 +11,7 @@ final class MergeOutput<Files: FileSystem> {
   private let files: Files
   private let store: StoreIdentifier
   private let byteCountMax: Int
+  private let indexes: [[UInt8]]
   private let path: (Int) -> String
   private let covered: [TableCoverage]
   private let replaced: [String]
@@ -30,8 +31,9 @@ final class MergeOutput<Files: FileSystem> {
 
   init(
     _ files: Files, _ store: StoreIdentifier, covered: [TableCoverage], replaced: [String],
-    byteCountMax: Int, path: @escaping (Int) -> String
+    byteCountMax: Int, indexes: [[UInt8]], path: @escaping (Int) -> String
   ) {
+    self.indexes = indexes
     self.files = files
     self.store = store
     self.covered = covered
@@ -71,7 +73,8 @@ final class MergeOutput<Files: FileSystem> {
 
   private func open() throws(FileError) {
     if writer == nil {
-      writer = try TableWriter(files, path: path(tables.count), store: store)
+      writer = try TableWriter(
+        files, path: path(tables.count), store: store, indexes: indexes)
       isKeyBegun = false
       hash = 0
     }

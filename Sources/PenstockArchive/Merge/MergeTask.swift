@@ -137,7 +137,7 @@ final class MergeTask<Files: FileSystem> {
       let before = written.count
       merge = try TableMerge(
         files, folder: layout.archive, names: plan.inputs.map(\.name), target.choice, store: store,
-        byteCountMax: settings.tableByteCountMax,
+        byteCountMax: settings.tableByteCountMax, indexes: settings.indexKeys,
         path: { [number] in MergeTask.unfinishedPath(folder, number, before + $0) })
     }
     guard try merge?.step(MergeTask.stepEventCount) == false, let output = merge?.output else {

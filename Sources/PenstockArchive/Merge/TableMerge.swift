@@ -19,7 +19,8 @@ struct TableMerge<Files: FileSystem>: ~Copyable {
   ///   - path: where the output with a number is written.
   init(
     _ files: Files, folder: String, names: [String], _ choice: MergeChoice,
-    store: StoreIdentifier, byteCountMax: Int, path: @escaping (Int) -> String
+    store: StoreIdentifier, byteCountMax: Int, indexes: [[UInt8]] = [],
+    path: @escaping (Int) -> String
   ) throws(TableError) {
     inputs = []
     var covered: [TableCoverage] = []
@@ -30,7 +31,7 @@ struct TableMerge<Files: FileSystem>: ~Copyable {
     }
     output = MergeOutput(
       files, store, covered: covered.sorted { $0.log < $1.log }, replaced: names,
-      byteCountMax: byteCountMax, path: path)
+      byteCountMax: byteCountMax, indexes: indexes, path: path)
   }
 
   private static func add(_ entry: TableCoverage, to covered: inout [TableCoverage]) {

@@ -50,6 +50,13 @@ package struct Selection: Sendable {
     contained = text.isEmpty ? nil : Array(text.utf8)
   }
 
+  /// Keys and values an index can look up, escaped; the type has the key "type".
+  var indexedValues: [(key: [UInt8], value: [UInt8])] {
+    // An attribute may be called "type" too.
+    (type.map { [(TableIndex.typeKey, $0)] } ?? [])
+      + attributes.filter { $0.key != TableIndex.typeKey }.map { ($0.key, $0.value) }
+  }
+
   /// Whether the time alone decides.
   package var dependsOnTimeOnly: Bool {
     streams.isEmpty && attributes.isEmpty && type == nil && contained == nil

@@ -121,6 +121,8 @@ struct TableFooter {
   var blocks: [TableBlockEntry] = []
   var covered: [TableCoverage] = []
   var replaced: [String] = []
+  var indexKeys: [[UInt8]] = []
+  var indexPages: [IndexPageEntry] = []
 
   init() {}
 
@@ -128,7 +130,7 @@ struct TableFooter {
   init?(_ part: borrowing TablePart, end: Int, streamCount: Int) {
     guard readPages(part, end: end), pages.last?.streams.upperBound ?? 0 == streamCount,
       readBlocks(part, end: end, streamCount: streamCount), blocks.count == part.rowCount,
-      readCovered(part), readReplaced(part)
+      readCovered(part), readReplaced(part), readIndexKeys(part), readIndexPages(part, end: end)
     else { return nil }
   }
 
@@ -194,6 +196,43 @@ struct TableFooter {
         let name = reader.bytes(count)
       else { return false }
       replaced.append(String(span: part.bytes.extracting(name)))
+    }
+    return true
+  }
+
+  private mutating func readIndexKeys(_ part: borrowing TablePart) -> Bool {
+    guard let range = part.column(.indexKeys) else { return true }
+    var reader = NumberReader(range)
+    while !reader.isAtEnd {
+      guard indexKeys.count < TableIndex.keyCountMax,
+        let count = reader.count(part.bytes, max: TableIndex.valueByteCountMax),
+        let key = reader.bytes(count)
+      else { return false }
+      indexKeys.append(part.bytes.extracting(key).array())
+    }
+    return true
+  }
+
+  private mutating func readIndexPages(_ part: borrowing TablePart, end: Int) -> Bool {
+    guard let range = part.column(.indexPages) else { return true }
+    var reader = NumberReader(range)
+    var place = TableFormat.headerByteCount
+    while !reader.isAtEnd {
+      let span = part.bytes
+      guard let key = reader.count(span, max: indexKeys.count - 1),
+        let section = reader.count(span, max: Int(Int32.max)),
+        let gap = reader.count(span, max: end - place),
+        let byteCount = reader.count(span, max: end - place - gap),
+        byteCount > TableFormat.partHeaderByteCount,
+        let count = reader.count(span, max: TableIndex.valueByteCountMax),
+        let value = reader.bytes(count)
+      else { return false }
+      let start = place + gap
+      indexPages.append(
+        IndexPageEntry(
+          place: start..<(start + byteCount), key: key, section: section,
+          firstValue: span.extracting(value).array()))
+      place = start + byteCount
     }
     return true
   }

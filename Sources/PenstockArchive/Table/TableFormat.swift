@@ -1,6 +1,6 @@
 // The table: an immutable archive file of sorted, compressed blocks. Numbers are little-endian.
 //
-//     file     = header ( block | page )* footer trailer
+//     file     = header ( block | page | index )* footer trailer
 //
 //     header   64 bytes
 //        0  16  magic "penstock-table\n\0"
@@ -18,8 +18,8 @@
 //
 //     Blocks, pages and the footer are parts. Parts follow each other without a gap.
 //     part     24 bytes, a column entry of 12 bytes for each column, the columns as stored
-//        0   4  magic: "blk1", "dir1" or "ftr1"
-//        4   4  rows: events of a block, streams of a page, blocks of the footer
+//        0   4  magic: "blk1", "dir1", "idx1" or "ftr1"
+//        4   4  rows: events of a block, streams of a page, values of an index, blocks of the footer
 //        8   4  columns
 //       12   4  stored bytes: entries and columns
 //       16   4  raw bytes: all columns, decoded
@@ -38,6 +38,11 @@
 //              33 streams          for each: events, first block − that of the one before, last
 //                                  block − first block, first time − that of the one before
 //                                  (zigzag), last time − first time                 (varints)
+//              of a page of an index: values of one key, ascending over a section's pages
+//              40 values           front-coded
+//              41 postings         for each: blocks; for each of these: block − that before, times
+//                                  2, plus 1 unless one of its events has the value, and then
+//                                  events − 2                                       (varints)
 //              of the footer
 //              48 pages            for each: offset − end of the page before, bytes, streams,
 //                                  bytes of the first name, that name               (varints)
@@ -49,6 +54,10 @@
 //                                  segment                                          (varints)
 //              51 replaced         of a joined table, those it was made from: bytes of the name in
 //                                  the manifest (varint), that name
+//              52 index keys       bytes of each key (varint), the key; "type" is that of the type
+//              53 index pages      for each: number of its key, number of its section, offset − end
+//                                  of the index page before, bytes, bytes of the first value, that
+//                                  value                                            (varints)
 //              A reader skips kinds from 0x8000 on that it does not know. Any other unknown kind,
 //              and an unknown encoding, means that a newer version wrote the part.
 //     encoding 0 raw   1 LZ4 block
@@ -102,6 +111,7 @@ enum TableFormat {
   enum Part: UInt32 {
     case block = 0x316B_6C62
     case page = 0x3172_6964
+    case index = 0x3178_6469
     case footer = 0x3172_7466
   }
 
@@ -112,8 +122,10 @@ enum TableFormat {
       payloads
     case pageNames = 32
     case pageStreams
+    case indexValues = 40
+    case indexPostings
     case pages = 48
-    case blocks, covered, replaced
+    case blocks, covered, replaced, indexKeys, indexPages
   }
 }
 
@@ -147,6 +159,8 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case damagedBytes(ByteRange)
     /// A page of the directory is damaged: searches look at all blocks of its streams.
     case damagedPage(index: Int)
+    /// A page of an index is damaged: searches by it look at all blocks.
+    case damagedIndex(offset: Int)
     /// A part has an encoding or a column of a newer version.
     case newerPart(offset: Int)
     /// What the footer or the directory says of a block or stream is not so.
@@ -173,6 +187,9 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case .damagedPage(let index):
       "\(path): page \(index) of the directory is damaged; no event is lost, looking for a stream "
         + "takes longer"
+    case .damagedIndex(let offset):
+      "\(path): the index page at byte \(offset) is damaged; no event is lost, looking for a value "
+        + "takes longer"
     case .newerPart(let offset):
       "\(path): what stands at byte \(offset) was written by a newer penstock: use that version"
     case .contradiction(let what): "\(path): \(what)"
@@ -185,7 +202,7 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     switch fault {
     case .file, .notATable, .newerVersion, .damagedBlock, .damagedBytes, .newerPart, .notProved:
       true
-    case .damagedFooter, .damagedPage, .contradiction: false
+    case .damagedFooter, .damagedPage, .damagedIndex, .contradiction: false
     }
   }
 }

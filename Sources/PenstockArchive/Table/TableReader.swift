@@ -26,9 +26,11 @@ package final class TableReader<Files: FileSystem> {
   package private(set) var decodedBlockCount = 0
 
   let pages: [TablePageEntry]
+  let indexKeys: [[UInt8]]
+  let indexPages: [IndexPageEntry]
   private let files: Files
   private let file: TableFile
-  private var part = TablePart()
+  private(set) var part = TablePart()
 
   /// Opens the table at `path`.
   /// - Parameter pastCache: reads see the disk, not the page cache.
@@ -54,6 +56,8 @@ package final class TableReader<Files: FileSystem> {
     blocks = opening.footer.blocks
     covered = opening.footer.covered
     replaced = opening.footer.replaced
+    indexKeys = opening.footer.indexKeys
+    indexPages = opening.footer.indexPages
     eventCount = opening.trailer.eventCount
     streamCount = opening.trailer.streamCount
     hash = opening.trailer.hash
@@ -97,11 +101,18 @@ package final class TableReader<Files: FileSystem> {
 
   // MARK: - Directory
 
+  /// Reads and checks a part that is not a block.
+  func loadPart(_ place: ByteRange, _ kind: TableFormat.Part) throws(FileError)
+    -> TablePart.Reading
+  {
+    try part.load(files, file, place, kind)
+  }
+
   /// The streams of one page.
   func page(_ index: Int) throws(TableError) -> [TableStream] {
     let reading: TablePart.Reading
     do throws(FileError) {
-      reading = try part.load(files, file, pages[index].place, .page)
+      reading = try loadPart(pages[index].place, .page)
     } catch {
       throw TableError(path: path, fault: .file(error))
     }
@@ -158,11 +169,12 @@ package final class TableReader<Files: FileSystem> {
     return start..<end
   }
 
-  /// The blocks that can hold events of the selection, by stream and time, in stored order.
+  /// The blocks that can hold events of the selection, by stream, time and indexes, in stored order.
   package func candidates(_ selection: Selection) throws(TableError) -> [Int] {
-    let timely = blocks.indices.filter {
+    var timely = blocks.indices.filter {
       selection.mayMatch(blocks[$0].earliest...blocks[$0].latest)
     }
+    try filter(&timely, byIndexes: selection)
     guard !selection.streams.isEmpty, damage.isEmpty, !timely.isEmpty else { return timely }
     var wantedPages = [Bool](repeating: false, count: pages.count)
     for pattern in selection.streams {

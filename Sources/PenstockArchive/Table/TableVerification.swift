@@ -8,15 +8,17 @@ internal import PenstockCore
 
 extension TableReader {
   /// Reads everything and compares it with what went in.
+  /// - Parameter comparesIndexes: whether indexes are compared with the events, not only read.
   /// - Returns: what is wrong; empty when the table is whole.
-  package func verify() throws(TableError) -> [TableError] {
-    var check = TableCheck(self)
+  package func verify(comparesIndexes: Bool = true) throws(TableError) -> [TableError] {
+    var check = TableCheck(self, comparesIndexes: comparesIndexes)
     var block = TableBlock()
     for index in blocks.indices {
       do throws(TableError) {
         try load(index, into: &block)
         check.take(block, blocks[index])
         for row in 0..<block.rowCount { check.take(row, &block) }
+        check.endBlock(block)
       } catch {
         if case .file = error.fault { throw error }
         check.note(error)
@@ -32,7 +34,8 @@ extension TableReader {
     throws(TableError)
   {
     let table = try TableReader(files, path: path, pastCache: true)
-    if let error = try table.verify().first { throw error }
+    // What was just written from these events needs no comparing.
+    if let error = try table.verify(comparesIndexes: false).first { throw error }
     guard table.eventCount == eventCount, table.hash == hash else {
       throw TableError(path: path, fault: .notProved)
     }
@@ -58,8 +61,11 @@ private struct TableCheck<Files: FileSystem>: ~Copyable {
   /// Whether every block so far could be read: only then is the directory known to be wrong.
   private var hasAllBlocks = true
 
-  init(_ table: TableReader<Files>) {
+  private let indexes: IndexCheck?
+
+  init(_ table: TableReader<Files>, comparesIndexes: Bool) {
     self.table = table
+    indexes = comparesIndexes && table.damage.isEmpty ? IndexCheck(table.indexKeys) : nil
     errors = table.damage
   }
 
@@ -107,6 +113,8 @@ private struct TableCheck<Files: FileSystem>: ~Copyable {
     hash &+= EventHash.of(memory.bytes(0..<sizes.byteCount), key.log, key.sequence)
     count += 1
   }
+
+  func endBlock(_ block: borrowing TableBlock) { indexes?.take(block, number: index) }
 
   /// A row of another stream than the one before, or the first of a block.
   private mutating func begin(_ number: Int, _ block: borrowing TableBlock) {
@@ -159,12 +167,26 @@ private struct TableCheck<Files: FileSystem>: ~Copyable {
     }
   }
 
+  private mutating func checkIndexes() throws(TableError) {
+    do throws(TableError) {
+      guard let indexes else { return try IndexCheck.readAll(table) }
+      guard try indexes.agrees(with: table) else {
+        contradict("the indexes say something else than the events")
+        return
+      }
+    } catch {
+      if case .file = error.fault { throw error }
+      errors.append(error)
+    }
+  }
+
   consuming func finish() throws(TableError) -> [TableError] {
     if hasAllBlocks, table.damage.isEmpty {
       compare(keepingLast: false)
       if comparedPageCount < table.pages.count || !streams.isEmpty {
         contradict("the directory has other streams than the blocks")
       }
+      try checkIndexes()
       if count != table.eventCount || hash != table.hash {
         errors.append(TableError(path: table.path, fault: .notProved))
       }

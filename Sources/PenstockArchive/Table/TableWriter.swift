@@ -53,12 +53,16 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   private var part = PartBuilder()
   private var directory = DirectoryWriter()
   private var blocks = BlockIndexWriter()
+  private var indexes: IndexWriter
   /// The stream begun last; it has a directory entry once it ended.
   private var stream = TableStream(
     key: [], eventCount: 0, blocks: 0...0, earliest: .latest, latest: .earliest)
 
   /// Creates the file, which must not exist.
-  package init(_ files: Files, path: String, store: StoreIdentifier) throws(FileError) {
+  /// - Parameter indexes: keys of attributes, escaped, or "type": their values are indexed.
+  package init(
+    _ files: Files, path: String, store: StoreIdentifier, indexes keys: [[UInt8]] = []
+  ) throws(FileError) {
     var header = ColumnBuffer(capacity: TableFormat.headerByteCount)
     TableHeader(store: store).append(to: &header)
     let file = try files.open(path, .create)
@@ -71,6 +75,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     self.files = files
     self.file = file
     offset = header.count
+    indexes = IndexWriter(keys)
   }
 
   deinit { files.close(file) }
@@ -116,6 +121,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     assert(stream.eventCount == 0 || stream.latest <= row.time, "times of a stream ascend")
     stream.latest = row.time
     stream.eventCount &+= 1
+    indexes.take(
+      bytes, type: row.type, attributes: row.attributes, row: columns.rowCount)
     columns.add(row, bytes)
     if columns.isFull { try endBlock() }
   }
@@ -131,7 +138,13 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     blocks.finish(byteCount: part.byteCount, rawByteCount: raw, rowCount: rowCount)
     try part.write(files, file, at: offset)
     offset += part.byteCount
+    indexes.endBlock(summary.blockCount)
     summary.blockCount += 1
+    if indexes.isFull { try endSection() }
+  }
+
+  private mutating func endSection() throws(FileError) {
+    try indexes.endSection(&part, files, file, &offset)
   }
 
   /// Writes what is left, footer and trailer, and syncs the file.
@@ -146,6 +159,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     try endStream()
     try endBlock()
     if !directory.isEmpty { try endPage() }
+    try endSection()
     summary.hash = hash
     let start = offset
     var coverage = ColumnBuffer(capacity: 4 << 10)
@@ -161,11 +175,14 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
       names.append(varint: name.utf8.count)
       names.append(Array(name.utf8))
     }
-    part.begin(.footer, rowCount: summary.blockCount, columnCount: names.isEmpty ? 3 : 4)
+    part.begin(
+      .footer, rowCount: summary.blockCount,
+      columnCount: 3 + (names.isEmpty ? 0 : 1) + indexes.columnCount)
     part.put(.pages, &directory.pages)
     part.put(.blocks, &blocks.column)
     part.put(.covered, &coverage)
     if !names.isEmpty { part.put(.replaced, &names) }
+    indexes.put(&part)
     _ = part.finish()
     try part.write(files, file, at: offset)
     offset += part.byteCount

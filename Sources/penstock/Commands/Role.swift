@@ -70,6 +70,8 @@ enum Role {
     }
     settings.bucket = bucket
     settings.graceNanoseconds = Int64(try arguments.number("--grace"))
+    settings.group = arguments.all("--group").last
+    settings.indexes = arguments.all("--index")
     return settings
   }
 

@@ -48,6 +48,18 @@ struct Serve: ParsableCommand {
   @Option(help: "How long after its end a bucket takes events that are not counted as late.")
   var grace = "1m"
 
+  @Option(help: "Attribute by which the archive groups the events of a stream.")
+  var group: String?
+
+  @Option(
+    name: .customLong("index"),
+    help: """
+      Attribute the archive indexes, or 'type'; may be given more than once. Default: type host \
+      severity; 'none' for none.
+      """
+  )
+  var indexes: [String] = []
+
   func run() throws {
     let options = try checked()
     let files = LinuxFileSystem()
@@ -162,6 +174,22 @@ struct Serve: ParsableCommand {
       throw ValidationError("--grace takes a duration like 30s or 5m, not '\(grace)'")
     }
     settings.graceNanoseconds = grace
+    settings.group = group
+    if indexes == ["none"] {
+      settings.indexes = []
+    } else if !indexes.isEmpty {
+      settings.indexes = indexes
+    }
+    guard settings.indexes.count <= ArchiveSettings.indexCountMax,
+      Set(settings.indexes).count == settings.indexes.count,
+      (settings.indexes + [group ?? "type"]).allSatisfy({
+        (1...ArchiveSettings.keyByteCountMax).contains($0.utf8.count)
+      })
+    else {
+      throw ValidationError(
+        "--index and --group take names of attributes of up to \(ArchiveSettings.keyByteCountMax) "
+          + "bytes, at most \(ArchiveSettings.indexCountMax) of them, none twice")
+    }
     return settings
   }
 }

@@ -61,10 +61,13 @@ struct HostOptions {
   }
 
   func archiverArguments(_ store: StoreIdentifier) -> [String] {
-    [
+    var words = [
       "archiver", "--data", layout.root, "--store", store.text,
       "--finish", sealsOnStop ? "1" : "0", "--bucket", "\(archive.bucket.nanoseconds)",
       "--grace", "\(archive.graceNanoseconds)",
     ]
+    if let group = archive.group { words += ["--group", group] }
+    for key in archive.indexes { words += ["--index", key] }
+    return words
   }
 }

@@ -97,9 +97,10 @@ extension ModelEvent {
   /// Writes events as a table and gives what was written.
   static func write<Files: FileSystem>(
     _ events: [ModelEvent], _ files: Files, path: String,
-    store: StoreIdentifier = StoreIdentifier(high: 1, low: 2)
+    store: StoreIdentifier = StoreIdentifier(high: 1, low: 2), indexes: [String] = []
   ) throws -> TableSummary {
-    var writer = try TableWriter(files, path: path, store: store)
+    var writer = try TableWriter(
+      files, path: path, store: store, indexes: indexes.map { Array($0.utf8) })
     var stream: [UInt8]?
     var hash: UInt64 = 0
     for event in events.sorted(by: ModelEvent.precedes) {
@@ -117,6 +118,20 @@ extension ModelEvent {
     return try writer.finish(
       hash: hash,
       covered: [TableCoverage(log: LogNumber(0), sequences: 1...9, segments: 1...2)])
+  }
+}
+
+extension ModelEvent {
+  /// The value of an attribute, unescaped; nil when it is no text.
+  func attribute(_ key: String) -> String? {
+    var cursor = AttributeCursor(fields.attributes)
+    while let (name, value) = cursor.next(in: line.rawSpan) {
+      guard line[name].elementsEqual(key.utf8) else { continue }
+      return Escape.decode(line.rawSpan.extracting(value)).flatMap {
+        String(validating: $0, as: UTF8.self)
+      }
+    }
+    return nil
   }
 }
 

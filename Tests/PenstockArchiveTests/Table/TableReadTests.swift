@@ -32,7 +32,8 @@ import Testing
     let shape = ModelShape.random(&random)
     let events = try ModelEvent.random(shape, &random)
     let files = MemoryFileSystem()
-    let summary = try ModelEvent.write(events, files, path: Self.path)
+    let summary = try ModelEvent.write(
+      events, files, path: Self.path, indexes: seed % 2 == 0 ? ["type", "key1"] : [])
     let sorted = events.sorted { $0.key < $1.key }
     #expect(summary.eventCount == UInt64(events.count), "seed \(seed)")
     #expect(try TableReader(files, path: Self.path).verify().isEmpty, "seed \(seed)")
@@ -54,6 +55,10 @@ import Testing
       if random.chance(50), let one = events.randomElement(using: &random) {
         selection.until = one.key.time
         expected = expected.filter { $0.key.time < one.key.time }
+      }
+      if random.chance(30), let value = events.randomElement(using: &random)?.attribute("key1") {
+        selection.attributes = [Selection.Attribute(key: "key1", value: value)]
+        expected = expected.filter { $0.attribute("key1") == value }
       }
       if random.chance(30) {
         selection.require(type: "sshd")
