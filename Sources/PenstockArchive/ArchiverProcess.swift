@@ -19,6 +19,8 @@ package enum ArchiverProcess {
   static let troubleMilliseconds: Int32 = 1000
   /// Pause between looks for tables to join while there are none, in milliseconds.
   static let joinMilliseconds: Int32 = 1000
+  /// Pause between looks for tables to expire, in milliseconds.
+  static let expiryMilliseconds: Int32 = 1000
   /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
   static let lockMilliseconds = 2000
 
@@ -27,12 +29,10 @@ package enum ArchiverProcess {
   ///   - control: the read end of the host's pipe.
   ///   - finishes: archive everything that is settled before a stop.
   package static func run(
-    layout: StoreLayout, store: StoreIdentifier, control: Int32,
-    settings: ArchiveSettings = ArchiveSettings(), finishes: Bool = false
+    layout: StoreLayout, store: StoreIdentifier, control: Int32, finishes: Bool = false
   ) -> Int32 {
     _ = penstock_set_nonblocking(control, true)
-    var loop = ArchiverLoop(
-      LinuxFileSystem(), layout, store, control, settings, finishes: finishes)
+    var loop = ArchiverLoop(LinuxFileSystem(), layout, store, control, finishes: finishes)
     return loop.run()
   }
 }
@@ -43,7 +43,6 @@ private struct ArchiverLoop<Files: FileSystem> {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   private let control: Int32
-  private let settings: ArchiveSettings
   /// What was said last: the same trouble is not said again.
   private var said = ""
   private var isIdle = true
@@ -52,14 +51,15 @@ private struct ArchiverLoop<Files: FileSystem> {
   private var isFinishing = false
   /// When to look for tables to join again, in monotonic nanoseconds.
   private var joinsAgainAt: Int64 = 0
+  /// When to look for tables to expire again, in monotonic nanoseconds.
+  private var expiresAgainAt: Int64 = 0
 
   private enum Pause { case over, stop }
 
   init(
     _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ control: Int32,
-    _ settings: ArchiveSettings, finishes: Bool
+    finishes: Bool
   ) {
-    self.settings = settings
     self.finishes = finishes
     self.files = files
     self.layout = layout
@@ -86,7 +86,10 @@ private struct ArchiverLoop<Files: FileSystem> {
   private mutating func archive() -> Int32 {
     while true {
       do throws(ArchiveError) {
-        var archiver = try Archiver(files, layout, store: store, settings: settings)
+        var archiver = try Archiver(files, layout, store: store, settings: try settings())
+        var clock = RetentionClock(
+          newest: archiver.manifest.newest, realtime: System.now(),
+          monotonic: System.monotonicNanoseconds())
         while true {
           let pass = try archiver.pass()
           said = ""
@@ -94,6 +97,7 @@ private struct ArchiverLoop<Files: FileSystem> {
           setPriority(isBehind: try archiver.isBehind())
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
+          try expire(&archiver, &clock)
           let joins = isDone && !isFinishing ? try join(&archiver) : false
           if pause(isDone && !joins ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
@@ -106,6 +110,31 @@ private struct ArchiverLoop<Files: FileSystem> {
       }
       if isFinishing { return 1 }
       if pause(ArchiverProcess.troubleMilliseconds) == .stop { return 0 }
+    }
+  }
+
+  private func settings() throws(ArchiveError) -> ArchiveSettings {
+    do throws(FileError) {
+      return try ArchiveSettings.read(files, layout)
+    } catch {
+      throw .file(error)
+    }
+  }
+
+  /// Lets tables go whose time has come.
+  private mutating func expire(_ archiver: inout Archiver<Files>, _ clock: inout RetentionClock)
+    throws(ArchiveError)
+  {
+    let ticks = System.monotonicNanoseconds()
+    guard ticks >= expiresAgainAt else { return }
+    expiresAgainAt = ticks + Int64(ArchiverProcess.expiryMilliseconds) * 1_000_000
+    let now = System.now()
+    guard clock.mayExpire(realtime: now, monotonic: ticks) else { return }
+    for expiry in try archiver.expire(now: now) {
+      ShardProcess.say(
+        "archiver",
+        "archive/\(expiry.table.name) expired by \(expiry.reason.rawValue): "
+          + "\(expiry.table.eventCount) events up to \(expiry.table.latest.text)")
     }
   }
 

@@ -125,6 +125,9 @@ package struct Manifest: Sendable {
     coverage[log]?.sequence ?? .none
   }
 
+  /// The newest time a table was written at: no event in the archive was received later.
+  package var newest: Timestamp? { tables.compactMap(\.written).max() }
+
   // MARK: - Reading
 
   /// Reads the manifest; an archive without one is empty.

@@ -27,6 +27,7 @@ package struct StoreLayout: Hashable, Sendable {
   package var archive: String { root + "/archive" }
   package var manifest: String { archive + "/manifest" }
   package var archiveLock: String { archive + "/lock" }
+  package var archiveSettings: String { archive + "/settings" }
   package var reserve: String { root + "/reserve" }
   package var run: String { root + "/run" }
   package var endpoints: String { run + "/endpoints.json" }

@@ -14,7 +14,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 /// Sizes and durations as people write them: digits and a unit, nothing between.
 package enum Quantity {
   private static let sizes: [String: Int64] = [
-    "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+    "": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
   ]
   private static let spans: [String: Int64] = [
     "ns": 1, "us": 1000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,

@@ -57,22 +57,9 @@ enum Role {
     case "archiver":
       return ArchiverProcess.run(
         layout: place.layout, store: place.store, control: place.control,
-        settings: try archiveSettings(arguments),
         finishes: try arguments.number("--finish") == 1)
     default: throw CommandFailure("there is no role of this name")
     }
-  }
-
-  private static func archiveSettings(_ arguments: RoleArguments) throws -> ArchiveSettings {
-    var settings = ArchiveSettings()
-    guard let bucket = BucketLength(nanoseconds: Int64(try arguments.number("--bucket"))) else {
-      throw CommandFailure("--bucket is out of bounds")
-    }
-    settings.bucket = bucket
-    settings.graceNanoseconds = Int64(try arguments.number("--grace"))
-    settings.group = arguments.all("--group").last
-    settings.indexes = arguments.all("--index")
-    return settings
   }
 
   private static func shard(_ arguments: RoleArguments, _ place: Place) throws -> Int32 {

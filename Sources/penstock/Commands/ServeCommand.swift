@@ -48,6 +48,12 @@ struct Serve: ParsableCommand {
   @Option(help: "How long after its end a bucket takes events that are not counted as late.")
   var grace = "1m"
 
+  @Option(help: "How long archived events are kept behind their time, like 30d; default: for ever.")
+  var retain: String?
+
+  @Option(help: "Bytes the archive's tables may have together, like 500GiB; the oldest go first.")
+  var retainBytes: String?
+
   @Option(help: "Attribute by which the archive groups the events of a stream.")
   var group: String?
 
@@ -80,6 +86,11 @@ struct Serve: ParsableCommand {
     _ = penstock_raise_descriptor_limit()
     let sockets = try HostSockets(options)
     let control = try ControlServer(options.layout)
+    do {
+      try options.archive.write(files, options.layout)
+    } catch {
+      throw CommandFailure("the archive's settings cannot be written: \(error)")
+    }
     let retired = RetiredLogs.waiting(
       files, options.layout, description.store, shardCount: options.shardCount)
     let signals = try Host.watchSignals()
@@ -174,6 +185,18 @@ struct Serve: ParsableCommand {
       throw ValidationError("--grace takes a duration like 30s or 5m, not '\(grace)'")
     }
     settings.graceNanoseconds = grace
+    settings.retainNanoseconds = try retain.map { text in
+      guard let age = Quantity.nanoseconds(text), age > 0 else {
+        throw ValidationError("--retain takes a duration like 12h or 30d, not '\(text)'")
+      }
+      return age
+    }
+    settings.retainByteCount = try retainBytes.map { text in
+      guard let count = Quantity.bytes(text) else {
+        throw ValidationError("--retain-bytes takes a size like 500GiB, not '\(text)'")
+      }
+      return count
+    }
     settings.group = group
     if indexes == ["none"] {
       settings.indexes = []

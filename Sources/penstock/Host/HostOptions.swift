@@ -61,13 +61,9 @@ struct HostOptions {
   }
 
   func archiverArguments(_ store: StoreIdentifier) -> [String] {
-    var words = [
+    [
       "archiver", "--data", layout.root, "--store", store.text,
-      "--finish", sealsOnStop ? "1" : "0", "--bucket", "\(archive.bucket.nanoseconds)",
-      "--grace", "\(archive.graceNanoseconds)",
+      "--finish", sealsOnStop ? "1" : "0",
     ]
-    if let group = archive.group { words += ["--group", group] }
-    for key in archive.indexes { words += ["--index", key] }
-    return words
   }
 }
