@@ -249,9 +249,11 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
         continue
       }
       fillerByteCount = 0
-      if let line = try line(at: offset), line.salt == salt, try isIntact(line, at: offset) {
+      if let (line, hasEnds) = try opening(at: offset), line.salt == salt,
+        try isIntact(line, at: offset)
+      {
         var extent = BatchExtent(line: line, offset: offset)
-        extent.isRecovery = try readEnds(of: extent, into: &scan)
+        if hasEnds { extent.isRecovery = try readEnds(of: extent, into: &scan) }
         scan.appendBatch(extent, keepsEvery: keepsEvery)
         offset += (extent.byteCount + scan.alignment - 1) / scan.alignment * scan.alignment
       } else {
@@ -288,6 +290,17 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
     let end = try window.hold(offset, count: BatchLine.textByteCount)
     guard end >= offset + BatchLine.textByteCount else { return nil }
     return BatchLine(window.bytes(offset..<(offset + BatchLine.textByteCount)), at: 0)
+  }
+
+  /// The batch line at `offset`, and whether an `#end` line may stand behind it. That is asked while
+  /// the window is here: going back behind a batch that was checked reads it a second time.
+  private mutating func opening(at offset: Int) throws(FileError) -> (BatchLine, hasEnds: Bool)? {
+    let count = BatchLine.textByteCount + EndLine.textByteCount
+    let end = try window.hold(offset, count: count)
+    guard let line = try line(at: offset) else { return nil }
+    guard end >= offset + count else { return (line, false) }
+    let span = window.bytes(offset..<(offset + count))
+    return (line, EndLine(span, at: BatchLine.textByteCount) != nil)
   }
 
   /// Whether the whole batch is in the file, its checksum holds and a log can hold its numbers.
