@@ -248,3 +248,60 @@ int penstock_ring_datagram(const void *buffer, uint32_t received, struct penstoc
   }
   return 0;
 }
+
+// --- Reads ahead ---
+
+struct penstock_reader {
+  struct io_uring ring;
+  struct {
+    bool waits;  // begun, and its result not yet taken out of the ring
+    int result;
+  } slots[PENSTOCK_READER_SLOTS];
+};
+
+int penstock_reader_open(struct penstock_reader **out) {
+  struct penstock_reader *r = calloc(1, sizeof *r);
+  if (!r) return -ENOMEM;
+  int result = io_uring_queue_init(PENSTOCK_READER_SLOTS, &r->ring, 0);
+  if (result < 0) {
+    free(r);
+    return result;
+  }
+  *out = r;
+  return 0;
+}
+
+int penstock_reader_begin(struct penstock_reader *r, unsigned slot, int descriptor, void *bytes,
+                          unsigned count, uint64_t offset) {
+  struct io_uring_sqe *e;
+  if (slot >= PENSTOCK_READER_SLOTS || r->slots[slot].waits) return -EBUSY;
+  if (!(e = io_uring_get_sqe(&r->ring))) return -EBUSY;
+  io_uring_prep_read(e, descriptor, bytes, count, offset);
+  io_uring_sqe_set_data64(e, slot);
+  r->slots[slot].waits = true;
+  // What the kernel does not take now it gets when the slot is waited for.
+  io_uring_submit(&r->ring);
+  return 0;
+}
+
+int penstock_reader_wait(struct penstock_reader *r, unsigned slot) {
+  if (slot >= PENSTOCK_READER_SLOTS) return -EINVAL;
+  while (r->slots[slot].waits) {
+    int result = io_uring_submit_and_wait(&r->ring, 1);
+    // Memory the kernel may still write to must not be given up.
+    if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) abort();
+    struct io_uring_cqe *c;
+    while (io_uring_peek_cqe(&r->ring, &c) == 0) {
+      r->slots[c->user_data].result = c->res;
+      r->slots[c->user_data].waits = false;
+      io_uring_cqe_seen(&r->ring, c);
+    }
+  }
+  return r->slots[slot].result;
+}
+
+void penstock_reader_close(struct penstock_reader *r) {
+  for (unsigned slot = 0; slot < PENSTOCK_READER_SLOTS; slot++) penstock_reader_wait(r, slot);
+  io_uring_queue_exit(&r->ring);
+  free(r);
+}

@@ -69,6 +69,21 @@ int penstock_ring_submit_and_wait(struct penstock_ring *ring, unsigned wait, int
 unsigned penstock_ring_reap(struct penstock_ring *ring, struct penstock_completion *out,
                             unsigned limit);
 
+// --- Reads ahead ---
+// A small ring of its own for reads into slots of memory, each waited for by its slot.
+enum { PENSTOCK_READER_SLOTS = 4 };
+struct penstock_reader;
+// 0 or -errno, where io_uring is refused.
+int penstock_reader_open(struct penstock_reader **out);
+// Waits for all reads that are on their way.
+void penstock_reader_close(struct penstock_reader *reader);
+// Begins to read into `bytes`, which are left alone until the slot has been waited for; 0, or
+// -EBUSY when a read of this slot is on its way.
+int penstock_reader_begin(struct penstock_reader *reader, unsigned slot, int descriptor,
+                          void *bytes, unsigned count, uint64_t offset);
+// Waits for the slot's read; the number of bytes read, maybe fewer than asked for, or -errno.
+int penstock_reader_wait(struct penstock_reader *reader, unsigned slot);
+
 // Reads the header the kernel put before a datagram of `received` bytes; 0, or -EINVAL when the
 // buffer does not hold one.
 int penstock_ring_datagram(const void *buffer, uint32_t received, struct penstock_datagram *out);

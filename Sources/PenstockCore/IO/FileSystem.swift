@@ -83,4 +83,11 @@ package protocol FileSystem: Sendable {
   func directAlignment(_ file: File) -> Int
   /// Takes the file's exclusive lock, waiting up to `milliseconds`; false when another holds it.
   func lock(_ file: File, waiting milliseconds: Int) throws(FileError) -> Bool
+  /// Whether reads may be queued on the descriptors of its files (`ReadSlots`), because they are the
+  /// kernel's. Where not, whoever reads ahead reads when it asks.
+  var queuesReads: Bool { get }
+}
+
+extension FileSystem {
+  package var queuesReads: Bool { false }
 }

@@ -1,10 +1,13 @@
-// The kernel's file verbs behind `FileSystem`. Holds nothing; every value is equal.
+// The kernel's file verbs behind `FileSystem`. Holds nothing but a choice.
 
 internal import CShims
 
 /// The real file system.
 package struct LinuxFileSystem: FileSystem {
-  package init() {}
+  package let queuesReads: Bool
+
+  /// - Parameter queuesReads: false keeps away from io_uring.
+  package init(queuesReads: Bool = true) { self.queuesReads = queuesReads }
 
   private func check(_ result: Int32, _ operation: FileError.Operation, _ path: String)
     throws(FileError)

@@ -20,7 +20,8 @@ package struct Poller: IO, ~Copyable {
   private let commitBase: UnsafeMutableRawPointer
   private let answerBase: UnsafeMutableRawPointer
   private let limits: Limits
-  package let files = LinuxFileSystem()
+  /// Without io_uring, which this backend is there to do without.
+  package let files = LinuxFileSystem(queuesReads: false)
 
   private var freeStreams: FixedQueue<UInt16>
   private var freeDatagrams: FixedQueue<UInt16>

@@ -156,7 +156,8 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
     self.store = store
     self.keepsEvery = keepsEvery
     self.fillerMax = fillerMax
-    window = FileWindow(files, readsPastCache: readsPastCache)
+    // Readers that use the page cache have the kernel's reading ahead.
+    window = FileWindow(files, readsPastCache: readsPastCache, readsAhead: readsPastCache)
   }
 
   /// Scans the segment `name`.

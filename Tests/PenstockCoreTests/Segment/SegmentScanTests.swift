@@ -1,4 +1,5 @@
 import PenstockCore
+import Synchronization
 import Testing
 
 struct SegmentScanTests {
@@ -305,5 +306,21 @@ struct SegmentScanTests {
     let scan = try scanner.scan(writer.name(1), behind: known)
     #expect(numbers(scan) == [1, 2, 3, 4, 5])
     #expect(numbers(try self.scan(log)) == [2, 3, 4, 5, 1])
+  }
+
+  @Test func `no byte of a segment is read twice`() throws {
+    let log = TestLog()
+    var writer = TestSegmentWriter()
+    var large = batches(1...9, byteCount: 500_000)
+    large += batches(10...200, byteCount: 7000)
+    let bytes = writer.segment(1, large, blockCount: 3000)
+    log.put(1, bytes)
+    let offsets = Mutex<[Int]>([])
+    log.files.beforeReads { _, offset in offsets.withLock { $0.append(offset) } }
+    #expect(numbers(try scan(log)) == Array(1...200))
+    let read = offsets.withLock { $0 }
+    // The header block is looked at first, with all that a read brings.
+    #expect(zip(read, read.dropFirst()).allSatisfy { $0 + (1 << 20) == $1 })
+    #expect(read.count == (bytes.count + (1 << 20) - 1) >> 20)
   }
 }
