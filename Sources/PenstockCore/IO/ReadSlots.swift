@@ -30,20 +30,16 @@ struct ReadSlots: ~Copyable {
   static let headroomByteCount = 64 << 10
 
   /// - Parameters:
+  ///   - inHugePages: for what is read from front to back.
   ///   - readsAhead: four slots and a queue, where the kernel grants one.
   ///   - byteCount: the largest single read, in bytes.
-  init(readsAhead: Bool, byteCount: Int) {
+  init(inHugePages: Bool, readsAhead: Bool, byteCount: Int) {
     var opened: OpaquePointer?
     if readsAhead, unsafe penstock_reader_open(&opened) != 0 { unsafe opened = nil }
     let whole = ReadSlots.headroomByteCount + byteCount
-    if unsafe opened != nil {
-      count = Int(PENSTOCK_READER_SLOTS)
-      memory = AlignedBuffer(byteCount: whole, inHugePages: true)
-    } else {
-      count = 1
-      memory = AlignedBuffer(byteCount: whole)
-    }
-    slotByteCount = memory.byteCount / count
+    memory = AlignedBuffer(byteCount: whole, inHugePages: inHugePages)
+    count = unsafe opened != nil ? Int(PENSTOCK_READER_SLOTS) : 1
+    slotByteCount = unsafe opened != nil ? memory.byteCount / count : whole
     unsafe queue = opened
   }
 

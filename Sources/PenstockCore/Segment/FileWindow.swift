@@ -47,7 +47,8 @@ package struct FileWindow<Files: FileSystem>: ~Copyable {
     self.files = files
     self.readsPastCache = readsPastCache
     slots = ReadSlots(
-      readsAhead: readsAhead && files.queuesReads, byteCount: FileWindow.byteCount)
+      inHugePages: readsAhead, readsAhead: readsAhead && files.queuesReads,
+      byteCount: FileWindow.byteCount)
   }
 
   deinit {
