@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -92,6 +93,26 @@ int64_t bench_barrier(const char *path, size_t byte_count, int count) {
   unlink(path);
   free(bytes);
   free(times);
+  return result;
+}
+
+int64_t bench_read(const char *path, size_t chunk) {
+  enum { HUGE = 2 << 20 };
+  void *bytes = NULL;
+  int64_t result = -ENOMEM;
+  int d = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+  if (d < 0) return -errno;
+  if (posix_memalign(&bytes, HUGE, (chunk + HUGE - 1) / HUGE * HUGE) == 0) {
+    madvise(bytes, HUGE, MADV_HUGEPAGE);
+    memset(bytes, 1, chunk);
+    int64_t start = now();
+    ssize_t n;
+    off_t offset = 0;
+    while ((n = pread(d, bytes, chunk, offset)) > 0) offset += n;
+    result = n < 0 ? -errno : now() - start;
+  }
+  close(d);
+  free(bytes);
   return result;
 }
 

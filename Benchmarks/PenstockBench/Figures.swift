@@ -50,7 +50,12 @@ package struct Spread: Equatable, Sendable {
 
   /// Of the runs that have the figure; nil when none has.
   package init?(_ key: Figures.Key, of runs: [Figures]) {
-    let sorted = runs.compactMap { $0[key] }.sorted()
+    self.init(runs.compactMap { $0[key] })
+  }
+
+  /// Of the values; nil when there is none.
+  package init?(_ values: [Double]) {
+    let sorted = values.sorted()
     guard let first = sorted.first, let last = sorted.last else { return nil }
     least = first
     most = last

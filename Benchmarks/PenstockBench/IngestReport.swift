@@ -6,6 +6,9 @@ package struct Bar: Equatable, Sendable {
   package var wanted: String
   package var measured: String
   package var isHeld: Bool
+
+  /// The cells of its line.
+  package var row: [String] { [isHeld ? "pass" : "FAIL", name, wanted, measured] }
 }
 
 /// What a suite has measured, in words.
@@ -101,7 +104,7 @@ package struct IngestReport {
     return cells
   }
 
-  private static func aligned(_ rows: [[String]]) -> String {
+  static func aligned(_ rows: [[String]]) -> String {
     var widths: [Int] = []
     for row in rows {
       for (column, cell) in row.enumerated() {
@@ -186,8 +189,7 @@ package struct IngestReport {
 
   /// The bars as lines.
   package var barText: String {
-    let rows = bars.map { [$0.isHeld ? "pass" : "FAIL", $0.name, $0.wanted, $0.measured] }
-    return IngestReport.aligned(rows)
+    IngestReport.aligned(bars.map(\.row))
   }
 
   // MARK: - JSON

@@ -1,102 +1,112 @@
-// How quickly recovery reads open segments: a log whose one segment is filled with batches that no
-// later batch proves but the last, so that all of it has to be scanned past the page cache.
+// How quickly recovery reads open segments, and how soon a killed store serves again.
 //
-// The segment is the largest a shard uses at full rate, 64 MiB, or as large as asked for; each round
-// recovers a fresh copy of the same log, so that what a round leaves behind is not in the next.
+// A round: write a log, then recover it, and read the same file without looking at it, in turns which
+// comes first; then a real `penstock serve` starts on such a log with two prepared segments of
+// the same size behind it, as a kill leaves them. All reading is past the page cache.
 
 internal import CShims
+internal import LoadGenerator
 internal import PenstockCore
 
 /// Recoveries of one log, timed.
 package struct RecoverySuite {
   package struct Round {
-    package let nanoseconds: Int64
-    package let eventCount: Int
-    /// Resident memory at its highest so far, in bytes.
-    package let peakByteCount: Int64
+    /// Recovery as a whole, and its reading: the rest is fresh segment and recovery batch.
+    package var nanoseconds: Int64 = 0
+    package var readingNanoseconds: Int64 = 0
+    /// The drive alone, reading the same.
+    package var driveNanoseconds: Int64 = 0
+    /// From starting the program until its shard serves; nil when that was not measured.
+    package var startNanoseconds: Int64?
+    package var eventCount = 0
+    /// Resident memory of this process at its highest so far, in bytes.
+    package var peakByteCount: Int64 = 0
   }
 
-  private let files = LinuxFileSystem()
+  private let files: LinuxFileSystem
+  private let folder: String
   private let layout: StoreLayout
-  private let log = LogNumber(0)
-  private let store = StoreIdentifier(high: 1, low: 2)
+  private let log: RecoveryLog
+  /// The program to start, or nil.
+  private let program: String?
+  private let serveArguments: [String]
   package let segmentByteCount: Int
   package private(set) var rounds: [Round] = []
 
-  /// Content of one batch, in bytes: what a shard at full rate closes.
-  private static let batchByteCount = 500 << 10
   /// Size of the segment recovery makes, in bytes: a shard's.
   private static let freshByteCount = 4 << 20
+  /// Segments that are ready behind the active one.
+  package static let preparedCount = 2
+  /// Size of one read of the drive alone, in bytes.
+  private static let driveReadByteCount = 1 << 20
 
-  /// - Parameter folder: an empty folder on the file system to measure.
-  package init(folder: String, segmentByteCount: Int) throws {
-    layout = StoreLayout(root: folder)
+  /// - Parameters:
+  ///   - folder: an empty folder on the file system to measure.
+  ///   - program: this program, to be started; nil measures no starts.
+  ///   - usesRing: whether reads may go ahead by io_uring.
+  package init(folder: String, segmentByteCount: Int, program: String?, usesRing: Bool) throws {
+    self.folder = folder
     self.segmentByteCount = segmentByteCount
-    for path in [layout.live, layout.quarantine] { try files.makeFolderIfMissing(path) }
+    self.program = program
+    files = LinuxFileSystem(queuesReads: usesRing)
+    serveArguments = usesRing ? [] : ["--io", "poll"]
+    layout = StoreLayout(root: folder + "/recovered")
+    log = RecoveryLog(layout, StoreIdentifier(high: System.random(), low: System.random()))
+    for path in [layout.root, layout.live, layout.quarantine] {
+      try files.makeFolderIfMissing(path)
+    }
   }
 
-  /// Writes the log anew and recovers it.
+  /// One round.
   package mutating func runRound() throws {
-    for name in try files.list(layout.live) { try files.unlink(layout.live + "/" + name) }
-    let eventCount = try write()
+    try Interruption.check()
+    var round = Round()
+    round.eventCount = try log.write(segmentByteCount: segmentByteCount)
+    let isDriveFirst = rounds.count % 2 == 0
+    if isDriveFirst { round.driveNanoseconds = try readDrive() }
     let recovered = try Recovery.run(
-      files, layout, store: store, log: log, archivedThrough: .none,
+      files, layout, store: log.store, log: RecoveryLog.log, archivedThrough: .none,
       segmentByteCount: RecoverySuite.freshByteCount)
     guard recovered.damage.isEmpty else {
       throw BenchFailure("recovery found damage: \(recovered.damage[0])")
     }
-    rounds.append(
-      Round(
-        nanoseconds: recovered.durationNanoseconds, eventCount: eventCount,
-        peakByteCount: penstock_resident_bytes(System.processIdentifier, true)))
+    if !isDriveFirst { round.driveNanoseconds = try readDrive() }
+    round.nanoseconds = recovered.durationNanoseconds
+    round.readingNanoseconds = recovered.readingNanoseconds
+    round.peakByteCount = penstock_resident_bytes(System.processIdentifier, true)
+    if let program { round.startNanoseconds = try start(program) }
+    rounds.append(round)
   }
 
-  /// One segment full of batches; the number of its events.
-  private func write() throws -> Int {
-    let header = try SegmentPreparation.prepare(
-      files, layout, name: SegmentName(log: log, number: SegmentNumber(1)), store: store,
-      byteCount: segmentByteCount, isFilled: true)
-    let file = try files.open(layout.segment(header.name), .write)
-    defer { files.close(file) }
-    let padding = String(repeating: "x", count: 130)
-    let event = Array(
-      "2026-11-21T03:47:52.123456789Z syslog/web-1 sshd severity=info\t\(padding)\n".utf8)
-    let count = RecoverySuite.batchByteCount / event.count
-    let byteCount = BatchLine.textByteCount + count * event.count
-    let padded = (byteCount + header.alignment - 1) / header.alignment * header.alignment
-    var memory = AlignedBuffer(byteCount: padded)
-    memory.fill(0..<padded, with: Byte.lineFeed)
-    for index in 0..<count {
-      memory.copy(event.rawSpan, to: BatchLine.textByteCount + index * event.count)
+  private func readDrive() throws -> Int64 {
+    let path = layout.segment(
+      SegmentName(log: RecoveryLog.log, number: SegmentNumber(1)))
+    let result = unsafe bench_read(path, RecoverySuite.driveReadByteCount)
+    guard result > 0 else {
+      throw BenchFailure("cannot read past the page cache: \(System.message(for: Int32(-result)))")
     }
-    var batch: UInt64 = 0
-    var checksum: UInt32 = 0
-    var offset = header.alignment
-    while offset + padded <= header.byteCount {
-      let line = BatchLine(
-        number: BatchNumber(batch + 1), firstSequence: SequenceNumber(batch * UInt64(count) + 1),
-        eventCount: UInt32(count), byteCount: UInt32(count * event.count), at: System.now(),
-        durable: BatchNumber(batch), previousChecksum: checksum, salt: header.salt)
-      checksum = line.seal(in: &memory, at: 0)
-      try files.write(file, from: memory, 0..<padded, at: offset)
-      offset += padded
-      batch += 1
-    }
-    try files.syncFile(file)
-    return Int(batch) * count
+    return result
   }
 
-  /// One line: speed over all rounds, and memory.
-  package var text: String {
-    let speeds = rounds.map { Double(segmentByteCount) / Double($0.nanoseconds) }.sorted()
-    guard let least = speeds.first, let most = speeds.last, let last = rounds.last else {
-      return "no rounds\n"
+  /// Makes a store, puts the log into it, and starts it again.
+  private func start(_ program: String) throws -> Int64 {
+    let folder = folder + "/started"
+    let new = try ServedStore.start(program: program, folder: folder, arguments: serveArguments)
+    let layout = new.layout
+    try new.stop(keepsStore: true)
+    guard let description = try StoreDescription.read(files, layout) else {
+      throw BenchFailure("the store has no description")
     }
-    let middle = speeds[speeds.count / 2]
-    func number(_ value: Double) -> String { Decimal.text(value, digits: 2) }
-    return "recovery     \(number(middle)) GB/s of open segments (\(number(least)) to "
-      + "\(number(most)) in \(rounds.count) rounds), \(segmentByteCount >> 20) MiB and "
-      + "\(last.eventCount) events a round, \(last.nanoseconds / 1_000_000) ms, peak memory "
-      + "\(last.peakByteCount >> 20) MiB\n"
+    _ = try RecoveryLog(layout, description.store).write(
+      segmentByteCount: segmentByteCount, preparedCount: RecoverySuite.preparedCount)
+    let start = System.monotonicNanoseconds()
+    let store = try ServedStore.start(program: program, folder: folder, arguments: serveArguments)
+    let end = System.monotonicNanoseconds()
+    let recovered = try store.sample()[.activeSegment]
+    try store.stop()
+    guard recovered > UInt64(RecoverySuite.preparedCount) else {
+      throw BenchFailure("the start did not recover the log")
+    }
+    return end - start
   }
 }

@@ -33,15 +33,15 @@ package struct ServedStore: ~Copyable {
   private static let startMilliseconds = 10_000
   private static let stopMilliseconds = 20_000
 
-  /// Starts a store in `folder`, which is made.
+  /// Starts a store in `folder`, which is made when it is missing.
   package static func start(program: String, folder: String, arguments: [String] = [])
     throws(BenchFailure) -> ServedStore
   {
     let layout = StoreLayout(root: folder + "/store")
     do {
       let files = LinuxFileSystem()
-      try files.makeDirectory(folder)
-      let errors = try files.open(folder + "/serve.log", .create)
+      try files.makeFolderIfMissing(folder)
+      let errors = try files.open(folder + "/serve.log", .createIfMissing)
       defer { files.close(errors) }
       let words =
         [
@@ -171,11 +171,12 @@ package struct ServedStore: ~Copyable {
   }
 
   /// Ends the store and removes it.
-  package consuming func stop() throws(BenchFailure) {
+  /// - Parameter keepsStore: removes its pages only.
+  package consuming func stop(keepsStore: Bool = false) throws(BenchFailure) {
     let folder = folder
     let pages = StoreLayout.pages(store)
     defer {
-      _ = unsafe bench_remove_tree(folder)
+      if !keepsStore { _ = unsafe bench_remove_tree(folder) }
       _ = unsafe bench_remove_tree(pages)
     }
     host.terminate()

@@ -27,6 +27,10 @@ int bench_wait(int pid, int timeout_ms);
 // over in a file that was written before.
 int64_t bench_barrier(const char *path, size_t byte_count, int count);
 
+// Nanoseconds of reading a whole file past the cache, `chunk` bytes at a time, one read behind the
+// other, into one stretch of memory, and doing nothing with it: what the drive gives.
+int64_t bench_read(const char *path, size_t chunk);
+
 // The absolute path without links; 0 or -errno.
 int bench_real_path(const char *path, char *out, size_t capacity);
 

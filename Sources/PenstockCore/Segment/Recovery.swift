@@ -12,7 +12,8 @@
 //  - Nothing acknowledged is dropped while it can be read: a batch that a valid later batch, or the
 //    frontier, proves durable is served wherever it lies.
 //  - A full disk is recovered from the reserve, as long as there is any.
-//  - Memory is fixed: one window, one chunk, and a list as long as what is damaged or in flight.
+//  - Memory is fixed: a window of 2 MiB that reads ahead, then a window and a chunk of 1 MiB each, and
+//    a list as long as what is damaged or in flight.
 //
 // How far back it reads. D, the highest `durable`, stands in the newest valid batches, since it only
 // grows. Once a batch numbered ≤ D has been found, everything in older segments is ≤ D too: proved,
@@ -43,6 +44,9 @@ package struct Recovered: Sendable {
   package var eventsRecovered: Int
   package var damage: [Damage]
   package var durationNanoseconds: Int64
+  /// Of which until all that is there had been read, and damage copied aside; the rest is the fresh
+  /// segment and the recovery batch.
+  package var readingNanoseconds: Int64 = 0
 }
 
 /// Recovery of one log.
@@ -108,6 +112,7 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   private static var nameAttemptsMax: Int { 64 }
 
   borrowing func run(_ segmentByteCount: Int) throws(LogError) -> Recovered {
+    let start = System.monotonicNanoseconds()
     let catalog: SegmentCatalog
     let scans: [SegmentScan]
     let reading: LogReading
@@ -117,13 +122,15 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       try unlinkArchived(catalog)
       scans = try scanBack(catalog)
       let proof = LogWalk.proof(of: scans)
-      reading = LogWalk.read(scans, proof: proof, frontier: frontier, from: start(catalog, scans))
+      reading = LogWalk.read(
+        scans, proof: proof, frontier: frontier, from: logStart(catalog, scans))
       for finding in reading.damage {
         damage.append(try Quarantine.copy(files, layout, finding))
       }
     } catch {
       throw .file(error)
     }
+    let readAt = System.monotonicNanoseconds()
     damage += missingSegments(scans)
     damage += catalog.foreignFiles.map { Damage(foreign: $0) }
     let isUntouched =
@@ -135,13 +142,15 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
         nextSequence: SequenceNumber(1), lastDurableSequence: .none, eventsRecovered: 0,
         damage: damage, durationNanoseconds: 0)
     }
-    return try writeBatch(catalog, scans, reading, segmentByteCount, damage)
+    var recovered = try writeBatch(catalog, scans, reading, segmentByteCount, damage)
+    recovered.readingNanoseconds = readAt - start
+    return recovered
   }
 
   // MARK: - Reading
 
   /// What came before the scanned segments.
-  private borrowing func start(_ catalog: SegmentCatalog, _ scans: [SegmentScan]) -> LogStart {
+  private borrowing func logStart(_ catalog: SegmentCatalog, _ scans: [SegmentScan]) -> LogStart {
     let isAll = scans.first?.name == catalog.segments(of: log, after: archivedThrough).first
     if archivedThrough == .none { return isAll ? .beginning : .settled(through: nil) }
     return .settled(through: isAll && coveredThrough > .none ? coveredThrough : nil)

@@ -32,7 +32,11 @@ struct BenchParse: ParsableCommand {
 struct BenchRecovery: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "recovery",
-    abstract: "Measure how quickly recovery reads open segments, past the page cache.")
+    abstract: "Measure how quickly recovery reads open segments, and how soon a store serves.",
+    discussion: """
+      Recovers a log past the page cache, reads the same file without looking at it, and starts a \
+      real 'penstock serve' on such a log, in every round.
+      """)
 
   @Option(help: "Folder on the file system to measure.")
   var data = "."
@@ -43,19 +47,33 @@ struct BenchRecovery: ParsableCommand {
   @Option(help: "Size of the open segment, 4MiB to 512MiB.")
   var segment = "64MiB"
 
+  @Option(help: "I/O backend: auto, or poll, which reads without io_uring.")
+  var io = "auto"
+
+  @Flag(help: "Do not start 'penstock serve'.")
+  var noStart = false
+
   func run() throws {
     guard (1...100).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100") }
     guard let size = Quantity.bytes(segment),
       (4 << 20...SegmentPreparation.byteCountMax).contains(size)
     else { throw ValidationError("--segment takes 4MiB to 512MiB, not '\(segment)'") }
+    guard let backend = BackendChoice(rawValue: io), backend != .ring else {
+      throw ValidationError("--io takes auto or poll, not '\(io)'")
+    }
+    let program = noStart ? nil : Machine.realPath("/proc/self/exe")
     let folder = data + "/penstock-bench-\(System.processIdentifier)"
     Interruption.watch()
     defer { ScratchFolder.remove(folder) }
     do {
       try LinuxFileSystem().makeDirectory(folder)
-      var suite = try RecoverySuite(folder: folder, segmentByteCount: size)
+      var suite = try RecoverySuite(
+        folder: Machine.realPath(folder) ?? folder, segmentByteCount: size, program: program,
+        usesRing: backend == .auto)
       for _ in 0..<rounds { try suite.runRound() }
-      print(suite.text, terminator: "")
+      let report = RecoveryReport(suite)
+      print(report.text)
+      print(report.barText, terminator: "")
     } catch {
       throw CommandFailure("\(error)")
     }
