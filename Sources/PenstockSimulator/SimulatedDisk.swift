@@ -3,11 +3,12 @@
 //     visible   what reads give: every write that has landed
 //     durable   what outlives a power cut for certain: what a sync has covered
 //     dirty     stretches that are visible and not durable
+//     lost      stretches whose sync failed: visible, neither durable nor dirty
 //
 // A power cut keeps each dirty sector of 512 bytes or drops it, as the seed decides; a block of 4 KiB
 // of which only a part was kept may be garbled as a whole. Names live like bytes: durable after a
 // sync of their folder. A sync that fails leaves its stretches visible and clean, as Linux does: no
-// later sync makes them durable.
+// later sync makes them durable, and once the cache is dropped, or read past, they are gone.
 //
 // Processes are numbers. A killed process's calls fail and change nothing more; its lock on a file
 // falls when the last write it had on the way has retired.
@@ -29,6 +30,7 @@ struct DiskState {
     var visible: [UInt8] = []
     var durable: [UInt8] = []
     var dirty: [Range<Int>] = []
+    var lost: [Range<Int>] = []
     var lockedBy: Int?
     /// The process whose commits went here first.
     var committer: Int?
@@ -73,6 +75,32 @@ struct DiskState {
     }
     inodes[inode].visible.replaceSubrange(offset..<end, with: bytes)
     inodes[inode].dirty.append(offset..<end)
+    inodes[inode].lost = inodes[inode].lost.flatMap { range in
+      [
+        range.lowerBound..<max(range.lowerBound, min(range.upperBound, offset)),
+        min(range.upperBound, max(range.lowerBound, end))..<range.upperBound,
+      ].filter { !$0.isEmpty }
+    }
+  }
+
+  /// A sync of a file fails, before or after having written.
+  mutating func failSync(_ inode: Int) {
+    let hasWritten = random.chance(50)
+    note(hasWritten ? "failed sync, written" : "failed sync, not written")
+    if hasWritten { return sync(inode) }
+    inodes[inode].lost += inodes[inode].dirty
+    inodes[inode].dirty = []
+  }
+
+  /// What was lost is seen to be: the cache no longer hides it.
+  mutating func dropCache(_ inode: Int) {
+    let file = inodes[inode]
+    for range in file.lost {
+      for place in range.clamped(to: 0..<file.visible.count) {
+        inodes[inode].visible[place] = place < file.durable.count ? file.durable[place] : 0
+      }
+    }
+    inodes[inode].lost = []
   }
 
   /// Makes everything visible of a file durable.
@@ -140,6 +168,7 @@ struct DiskState {
     inodes[index].visible = bytes
     inodes[index].durable = bytes
     inodes[index].dirty = []
+    inodes[index].lost = []
   }
 
   private static func blocks(of range: Range<Int>) -> ClosedRange<Int> {

@@ -42,6 +42,7 @@ package struct SimulatedFiles: FileSystem {
 
   private func operate<R: Sendable>(
     _ operation: FileError.Operation, _ path: String,
+    failing: (inout DiskState) -> Void = { _ in },
     _ body: (inout DiskState, _ dies: Bool) -> Result<R, FileError>
   ) throws(FileError) -> R {
     let killed = FileError(operation, path, code: SimulatedFiles.killedCode)
@@ -51,6 +52,7 @@ package struct SimulatedFiles: FileSystem {
       case .goesOn:
         if SimulatedFiles.fails(&state, process) {
           state.note("failed \(operation.rawValue)")
+          failing(&state)
           return (SimulatedFiles.failed(operation, path, SimulatedFiles.brokenCode), false)
         }
         return (body(&state, false), false)
@@ -72,7 +74,12 @@ package struct SimulatedFiles: FileSystem {
     _ operation: FileError.Operation, _ file: File, _ numbers: [Int] = [],
     _ body: (inout DiskState, DiskState.OpenFile, _ dies: Bool) -> Result<R, FileError>
   ) throws(FileError) -> R {
-    try operate(operation, "descriptor \(file.descriptor)") { state, dies in
+    let failing = { (state: inout DiskState) in
+      guard operation == .sync, let open = state.openFiles[file.descriptor] else { return }
+      state.failSync(open.inode)
+    }
+    return try operate(operation, "descriptor \(file.descriptor)", failing: failing) {
+      state, dies in
       guard let open = state.openFiles[file.descriptor], open.process == process else {
         preconditionFailure("a file is used that is not open")
       }
@@ -158,6 +165,7 @@ package struct SimulatedFiles: FileSystem {
         state.inodes.append(DiskState.Inode())
         state.names[path] = inode
       }
+      if isDirect { state.dropCache(inode) }
       let descriptor = state.nextDescriptor
       state.nextDescriptor += 1
       if !dies {
@@ -258,7 +266,12 @@ package struct SimulatedFiles: FileSystem {
     }
   }
 
-  package func dropCache(_ file: File) {}
+  package func dropCache(_ file: File) {
+    disk.with { state in
+      guard let open = state.openFiles[file.descriptor] else { return }
+      state.dropCache(open.inode)
+    }
+  }
 
   package func directAlignment(_ file: File) -> Int { 4096 }
 

@@ -117,14 +117,8 @@ extension World {
     let flight = flights[index]
     let faults = disk.with { $0.faults }
     if flight.process == process, random.chance(faults.syncFails) {
-      let hasWritten = random.chance(50)
       let isRetried = canary == .retryFailedSync
-      disk.with { state in
-        state.note(hasWritten ? "failed sync, written" : "failed sync, not written")
-        if hasWritten { state.sync(flight.inode) }
-        // Clean and not durable: the next sync has nothing to do.
-        state.inodes[flight.inode].dirty = []
-      }
+      disk.with { $0.failSync(flight.inode) }
       return retire(index, isRetried ? 0 : -5)
     }
     disk.with { $0.sync(flight.inode) }

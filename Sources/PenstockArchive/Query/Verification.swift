@@ -27,9 +27,22 @@ extension StoreReader {
   /// Checks the store. `progress` is told what is being checked.
   package func verify(_ progress: (String) -> Void) throws(ReadError) -> Verification {
     var result = try verifyLive(progress)
+    result.notes += quarantined()
     var checked: Set<String> = []
     while try !ArchiveView(files, layout).verify(&result, &checked, progress) {}
     return result
+  }
+
+  /// A note for each copy of damaged bytes.
+  private func quarantined() -> [String] {
+    ((try? files.list(layout.quarantine)) ?? []).sorted().compactMap { name in
+      let path = layout.quarantine + "/" + name
+      guard let file = try? files.open(path, .read) else { return nil }
+      defer { files.close(file) }
+      let byteCount = (try? files.byteCount(file)) ?? 0
+      return "quarantine/\(name): \(byteCount) damaged bytes were copied aside; look at them, then "
+        + "remove the file"
+    }
   }
 
   /// How often the live segments are looked at anew because the archiver took some.

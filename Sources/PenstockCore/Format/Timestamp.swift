@@ -48,8 +48,9 @@ package struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
 
   /// The instant moved by `seconds`, kept within the years of the text form.
   package func adding(seconds offset: Int64) -> Timestamp {
-    let moved = Timestamp(seconds: seconds &+ offset, nanoseconds: nanoseconds)
-    return min(max(moved, .earliest), .latest)
+    let (moved, overflow) = seconds.addingReportingOverflow(offset)
+    guard !overflow else { return offset > 0 ? .latest : .earliest }
+    return min(max(Timestamp(seconds: moved, nanoseconds: nanoseconds), .earliest), .latest)
   }
 }
 

@@ -38,6 +38,8 @@ package struct Damage: Equatable, Sendable, CustomStringConvertible {
   package var hasBytes: Bool
   /// Where the bytes were copied to.
   package var copy: String?
+  /// Whether they were not copied because the quarantine is full.
+  package var isQuarantineFull = false
 
   package init(
     _ kind: Kind, _ segment: SegmentName, range: ByteRange = 0..<0,
@@ -76,6 +78,9 @@ package struct Damage: Equatable, Sendable, CustomStringConvertible {
     if !range.isEmpty { text += ", bytes \(range.lowerBound)–\(range.upperBound - 1)" }
     text += ": " + meaning
     if let copy { text += "; the bytes were copied to " + copy }
+    if isQuarantineFull {
+      text += "; the bytes were not copied, since quarantine/ is full: take copies away from it"
+    }
     return text
   }
 

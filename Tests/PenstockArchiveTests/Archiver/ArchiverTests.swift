@@ -95,6 +95,24 @@ import Testing
     let copy = try #require(store.files.bytes(kept))
     #expect(copy.count >= 220 && bytes[8192...].starts(with: copy.prefix(220)))
     #expect(try store.read(store.files).count == 2)
+    let notes = try StoreReader(store.files, store.layout).verify { _ in }.notes
+    let name = String(kept.dropFirst(store.layout.quarantine.utf8.count + 1))
+    #expect(notes.contains { $0.contains("quarantine/\(name): \(copy.count) damaged bytes") })
+  }
+
+  @Test func `a full quarantine takes no more copies, and the finding says so`() throws {
+    let store = try MemoryStore()
+    try store.append([line(1)], to: 0)
+    let name = SegmentName(log: LogNumber(0), number: SegmentNumber(1))
+    let first = Damage(.rot, name, range: 4096..<5000, hasBytes: true)
+    let copied = try Quarantine.copy(store.files, store.layout, first, limit: 1000)
+    #expect(copied.copy != nil && !copied.isQuarantineFull)
+    // It is there already.
+    #expect(try Quarantine.copy(store.files, store.layout, first, limit: 1000).copy != nil)
+    let second = Damage(.rot, name, range: 0..<100, hasBytes: true)
+    let refused = try Quarantine.copy(store.files, store.layout, second, limit: 1000)
+    #expect(refused.copy == nil && refused.description.contains("quarantine/ is full"))
+    #expect(store.files.paths.count { $0.hasPrefix(store.layout.quarantine + "/") } == 1)
   }
 
   @Test func `tables the manifest does not name are removed`() throws {

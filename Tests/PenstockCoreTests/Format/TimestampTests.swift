@@ -81,6 +81,8 @@ struct TimestampTests {
 
   @Test func `arithmetic stays within the years of the text form`() {
     #expect(Timestamp.latest.adding(seconds: 1) == .latest)
+    #expect(Timestamp.latest.adding(seconds: .max) == .latest)
+    #expect(Timestamp.earliest.adding(seconds: .min) == .earliest)
     #expect(Timestamp.earliest.adding(seconds: -1) == .earliest)
     #expect(
       Timestamp(seconds: 5, nanoseconds: 3).adding(seconds: -10)
