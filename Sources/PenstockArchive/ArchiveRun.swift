@@ -76,15 +76,25 @@ struct ArchiveRun: ~Copyable {
   // MARK: - Collecting
 
   /// Takes event lines of a batch from where `walk` stands, until all are taken or the run is full.
-  /// - Parameter lateBefore: events before this instant came when their bucket was closed.
+  /// - Parameters:
+  ///   - lateBefore: events before this instant came when their bucket was closed.
+  ///   - erasures: events it covers are left out.
   mutating func append(
-    _ content: RawSpan, _ walk: inout BatchContent, log: LogNumber, lateBefore: Timestamp
+    _ content: RawSpan, _ walk: inout BatchContent, log: LogNumber, lateBefore: Timestamp,
+    erasing erasures: inout Erasures
   ) -> Taken {
     var isFollowing = false
     var next = walk
     while let (sequence, range) = next.next(in: content) {
       guard let fields = LineFields(content, range, &times) else {
         unreadableCount += 1
+        isFollowing = false
+        walk = next
+        continue
+      }
+      if !erasures.isEmpty,
+        erasures.covers(stream: content.extracting(fields.stream), fields.time, log, sequence)
+      {
         isFollowing = false
         walk = next
         continue

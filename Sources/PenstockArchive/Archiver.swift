@@ -66,6 +66,9 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   var mergeTask: MergeTask<Files>?
   /// Tables that cannot be joined: damaged ones, and those that did not become fewer.
   var unmergeable: Set<String> = []
+  /// Tables that orders to erase were found not to concern, and files that are no orders.
+  var cleared: Set<Cleared> = []
+  var refusedOrders: Set<String> = []
   private var queue: SegmentQueue<Files>
   private var run: ArchiveRun
   /// Segments that waited when last looked at.
@@ -152,6 +155,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   ) throws(ArchiveError) {
     for damage in choice.damage { try quarantine(damage, &result) }
     var reader = BatchReader(files)
+    var erasures = Erasures(Array(manifest.erasures.values))
     for extent in choice.segment.batches where extent.line.eventCount > 0 {
       do throws(LogError) {
         try reader.load(extent, of: choice.segment)
@@ -164,7 +168,10 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
       var lines = BatchContent(firstSequence: extent.line.firstSequence)
       let lateBefore = settings.bucket.lateBefore(
         receivedAt: extent.line.at, grace: settings.graceNanoseconds)
-      while run.append(reader.content, &lines, log: choice.log, lateBefore: lateBefore) == .isFull {
+      while run.append(
+        reader.content, &lines, log: choice.log, lateBefore: lateBefore, erasing: &erasures)
+        == .isFull
+      {
         precondition(!run.isEmpty, "a run holds any event")
         try writeTables(covered, now, &edit, &result)
       }

@@ -98,6 +98,7 @@ private struct ArchiverLoop<Files: FileSystem> {
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
           try expire(&archiver, &clock)
+          try erase(&archiver)
           let joins = isDone && !isFinishing ? try join(&archiver) : false
           if pause(isDone && !joins ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
@@ -135,6 +136,19 @@ private struct ArchiverLoop<Files: FileSystem> {
         "archiver",
         "archive/\(expiry.table.name) expired by \(expiry.reason.rawValue): "
           + "\(expiry.table.eventCount) events up to \(expiry.table.latest.text)")
+    }
+  }
+
+  /// Takes orders to erase.
+  private mutating func erase(_ archiver: inout Archiver<Files>) throws(ArchiveError) {
+    while true {
+      switch try archiver.erase() {
+      case .nothing: return
+      case .taken(let what), .refused(let what): ShardProcess.say("archiver", what)
+      case .working: break
+      }
+      // What there is to be written anew is not to wait.
+      joinsAgainAt = 0
     }
   }
 

@@ -9,6 +9,9 @@
 //              | "remove=" name                                 ; keys a reader does not know are
 //                                                               ; passed over
 //              | "cover=" 2hex ",segment=" 16hex ",sequence=" 16hex       ; log, segment, sequence
+//              | "erase=" word ",before=" time *( ",through=" 2hex ":" 16hex )  ; Erasure: pattern,
+//                                               ; escaped, and each log's last sequence then
+//              | "erased=" 16hex                ; the erasure of that edit is carried out
 //              | key "=" value                  ; of a later version: the manifest needs that one
 //     name     = folder "/" 16hex ".table"      ; folder of the bucket (BucketLength), or "mixed"
 //     number   = 1 for the first edit, then one more each time
@@ -38,6 +41,11 @@ package struct TableEntry: Equatable, Sendable {
   package var lateCount: UInt64
   /// When the table was written; nil when that is not known.
   package var written: Timestamp?
+  /// The number of the edit it was written for.
+  package var edit: UInt64? {
+    name.lastIndex(of: "/").flatMap { TableName.edit(String(name[name.index(after: $0)...])) }
+  }
+
   /// How often its events were joined; 0 for a table of an archiver's run.
   package var mergeCount: Int
 
@@ -73,6 +81,9 @@ package struct ManifestEdit: Equatable, Sendable {
   package var added: [TableEntry] = []
   package var removed: [String] = []
   package var covered: [LogNumber: Coverage] = [:]
+  /// Orders to erase, and the numbers of the edits whose orders are carried out.
+  package var erases: [Erasure] = []
+  package var erased: [UInt64] = []
   package init() {}
 }
 
@@ -99,6 +110,8 @@ package enum ManifestError: Error, Equatable, Sendable, CustomStringConvertible 
 package struct Manifest: Sendable {
   package private(set) var tables: [TableEntry] = []
   package private(set) var coverage: [LogNumber: Coverage] = [:]
+  /// Orders to erase that are not carried out everywhere, by the number of their edit.
+  package private(set) var erasures: [UInt64: Erasure] = [:]
   package private(set) var store: StoreIdentifier?
   /// The number the next edit gets.
   package private(set) var nextNumber: UInt64 = 1
@@ -204,7 +217,7 @@ package struct Manifest: Sendable {
           places[table.name] = tables.count
           tables.append(table)
         }
-        coverage.merge(edit.covered) { $1 }
+        takeOrders(edit)
         nextNumber += 1
       }
       lastChecksum = ManifestText.checksum(text) ?? 0
@@ -251,11 +264,18 @@ package struct Manifest: Sendable {
     }
     self.store = store
     tornByteCount = 0
+    takeOrders(edit)
     nextNumber += 1
     let removed = Set(edit.removed)
     if !removed.isEmpty { tables.removeAll { removed.contains($0.name) } }
     tables += edit.added
+  }
+
+  /// Takes what an edit says beside its tables; `nextNumber` is its number.
+  private mutating func takeOrders(_ edit: ManifestEdit) {
     coverage.merge(edit.covered) { $1 }
+    for erasure in edit.erases { erasures[nextNumber] = erasure }
+    for number in edit.erased { erasures[number] = nil }
   }
 
   /// Writes and syncs one line.

@@ -68,6 +68,16 @@ enum ManifestText {
         + ",segment=\(Hexadecimal.text(reach.segment.value, digits: 16))"
         + ",sequence=\(Hexadecimal.text(reach.sequence.value, digits: 16))"
     }
+    for erasure in edit.erases {
+      let word = Escape.encode(Array(erasure.pattern.utf8).rawSpan, .word)
+      text += " erase=\(String(decoding: word, as: UTF8.self)),before=\(erasure.before.text)"
+      for (log, sequence) in erasure.through.sorted(by: { $0.key < $1.key }) {
+        text +=
+          ",through=\(Hexadecimal.text(UInt64(log.value), digits: 2))"
+          + ":\(Hexadecimal.text(sequence.value, digits: 16))"
+      }
+    }
+    for number in edit.erased { text += " erased=\(Hexadecimal.text(number, digits: 16))" }
     return text + " prev=" + Hexadecimal.text(UInt64(previous), digits: 8)
   }
 
@@ -93,6 +103,12 @@ enum ManifestText {
         else { throw damaged }
         edit.covered[LogNumber(UInt8(log))] =
           Coverage(segment: SegmentNumber(segment), sequence: SequenceNumber(sequence))
+      } else if cursor.take(" erase=") {
+        guard let erasure = cursor.erasure() else { throw damaged }
+        edit.erases.append(erasure)
+      } else if cursor.take(" erased=") {
+        guard let number = cursor.hexadecimal(16) else { throw damaged }
+        edit.erased.append(number)
       } else if cursor.skipWord() {
         // The checksum holds, so somebody meant it.
         throw .newerVersion(path: path, line: lineNumber)
@@ -201,6 +217,26 @@ private struct LineCursor: ~Escapable {
       }
     }
     return table
+  }
+
+  @_lifetime(self: copy self)
+  mutating func erasure() -> Erasure? {
+    // A pattern may hold commas: the fields are looked for from the end of the word.
+    let stop = line.nearIndex(of: Byte.space, from: offset, to: end)
+    var comma = stop - 1
+    while comma > offset, !line.hasBytes(",before=", at: comma) { comma -= 1 }
+    guard comma > offset, let plain = Escape.decode(line.extracting(offset..<comma)),
+      let pattern = String(validating: plain, as: UTF8.self)
+    else { return nil }
+    offset = comma
+    guard take(",before="), let before = time() else { return nil }
+    var through: [LogNumber: SequenceNumber] = [:]
+    while take(",through=") {
+      guard let log = hexadecimal(2), take(":"), let sequence = hexadecimal(16) else { return nil }
+      through[LogNumber(UInt8(log))] = SequenceNumber(sequence)
+    }
+    guard offset == stop else { return nil }
+    return try? Erasure(pattern: pattern, before: before, through: through)
   }
 
   /// Passes over a change that is not known; false when none stands here.

@@ -25,11 +25,11 @@ extension Archiver {
     if let mergeTask {
       task = mergeTask
     } else {
-      guard
-        let plan = MergePlan.next(manifest.tables, settings, now: now, refused: unmergeable)
-      else { return .nothing }
+      guard let plan = nextPlan(now) else { return .nothing }
       guard try hasRoom(for: plan) else { return .nothing }
-      task = MergeTask(plan, files, layout, store, settings, number: manifest.nextNumber)
+      task = MergeTask(
+        plan, files, layout, store, settings, number: manifest.nextNumber,
+        erasures: Array(manifest.erasures.values))
       mergeTask = task
     }
     do throws(TableError) {
@@ -43,6 +43,16 @@ extension Archiver {
     mergeTask = nil
     try commit(task, now)
     return .joined(task.result)
+  }
+
+  /// Tables with events that are to be erased go first.
+  private func nextPlan(_ now: Timestamp) -> MergePlan? {
+    if let table = tableToErase() {
+      let bucket = settings.bucket.number(of: table.earliest)
+      let isMixed = bucket != settings.bucket.number(of: table.latest)
+      return MergePlan(target: isMixed ? .mixed : .bucket(bucket), inputs: [table])
+    }
+    return MergePlan.next(manifest.tables, settings, now: now, refused: unmergeable)
   }
 
   private func hasRoom(for plan: MergePlan) throws(ArchiveError) -> Bool {
@@ -76,7 +86,9 @@ extension Archiver {
       throw .manifest(error)
     }
     // Fewer were hoped for: these would be tried again and again.
-    if edit.added.count >= edit.removed.count, task.plan.target != .mixed {
+    if edit.added.count >= edit.removed.count, edit.removed.count > 1,
+      task.plan.target != .mixed
+    {
       for table in edit.added { unmergeable.insert(table.name) }
     }
     do throws(FileError) {

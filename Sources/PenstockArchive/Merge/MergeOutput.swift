@@ -21,19 +21,22 @@ final class MergeOutput<Files: FileSystem> {
   private var isKeyBegun = false
   private var time = Timestamp.earliest
   private var instant = InstantFilter()
+  private var erasures: Erasures
   /// The sum over what went into the open table.
   private var hash: UInt64 = 0
   /// What was left out of all.
   private(set) var droppedHash: UInt64 = 0
   private(set) var droppedCount: UInt64 = 0
+  private(set) var erasedCount: UInt64 = 0
   /// The tables that are finished.
   private(set) var tables: [TableSummary] = []
 
   init(
     _ files: Files, _ store: StoreIdentifier, covered: [TableCoverage], replaced: [String],
-    byteCountMax: Int, indexes: [[UInt8]], path: @escaping (Int) -> String
+    byteCountMax: Int, indexes: [[UInt8]], erasures: [Erasure], path: @escaping (Int) -> String
   ) {
     self.indexes = indexes
+    self.erasures = Erasures(erasures)
     self.files = files
     self.store = store
     self.covered = covered
@@ -57,6 +60,15 @@ final class MergeOutput<Files: FileSystem> {
       instant.begin()
     }
     time = position.time
+    let isErased =
+      !erasures.isEmpty
+      && erasures.covers(
+        stream: bytes.extracting(fields.stream), position.time, position.log, position.sequence)
+    if isErased {
+      droppedHash &+= sum
+      erasedCount += 1
+      return
+    }
     if instant.isDuplicate(bytes, fields, isJournal: key.first == Byte.slash) {
       droppedHash &+= sum
       droppedCount += 1

@@ -15,6 +15,8 @@ package struct MergeResult: Equatable, Sendable {
   package var eventCount: UInt64 = 0
   /// Events that were there more than once and carry an id.
   package var duplicateCount: UInt64 = 0
+  /// Events that were to be erased.
+  package var erasedCount: UInt64 = 0
   package var inputByteCount = 0
   package var outputByteCount = 0
 }
@@ -26,6 +28,7 @@ final class MergeTask<Files: FileSystem> {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   private let settings: ArchiveSettings
+  private let erasures: [Erasure]
   /// What the names of its files begin with until they have their own.
   private let number: UInt64
   private var counts: [Int64: Int] = [:]
@@ -34,7 +37,9 @@ final class MergeTask<Files: FileSystem> {
   private var merge: TableMerge<Files>?
   private var written: [Written] = []
   private var provedCount = 0
+  /// What was left out: all of it, and as erased.
   private var dropped: (count: UInt64, hash: UInt64) = (0, 0)
+  private var erasedCount: UInt64 = 0
   private var state = State.counting
 
   private enum State { case counting, writing, proving, done }
@@ -58,8 +63,9 @@ final class MergeTask<Files: FileSystem> {
 
   init(
     _ plan: MergePlan, _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier,
-    _ settings: ArchiveSettings, number: UInt64
+    _ settings: ArchiveSettings, number: UInt64, erasures: [Erasure] = []
   ) {
+    self.erasures = erasures
     self.plan = plan
     self.files = files
     self.layout = layout
@@ -138,13 +144,15 @@ final class MergeTask<Files: FileSystem> {
       merge = try TableMerge(
         files, folder: layout.archive, names: plan.inputs.map(\.name), target.choice, store: store,
         byteCountMax: settings.tableByteCountMax, indexes: settings.indexKeys,
+        erasures: erasures,
         path: { [number] in MergeTask.unfinishedPath(folder, number, before + $0) })
     }
     guard try merge?.step(MergeTask.stepEventCount) == false, let output = merge?.output else {
       return
     }
     merge = nil
-    dropped.count += output.droppedCount
+    dropped.count += output.droppedCount + output.erasedCount
+    erasedCount += output.erasedCount
     dropped.hash &+= output.droppedHash
     for summary in output.tables {
       written.append(
@@ -220,7 +228,8 @@ final class MergeTask<Files: FileSystem> {
     MergeResult(
       inputCount: plan.inputs.count, outputCount: written.count,
       eventCount: written.reduce(0) { $0 + $1.summary.eventCount },
-      duplicateCount: dropped.count, inputByteCount: plan.byteCount,
+      duplicateCount: dropped.count - erasedCount, erasedCount: erasedCount,
+      inputByteCount: plan.byteCount,
       outputByteCount: written.reduce(0) { $0 + $1.summary.byteCount })
   }
 }

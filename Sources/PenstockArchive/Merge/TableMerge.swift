@@ -20,6 +20,7 @@ struct TableMerge<Files: FileSystem>: ~Copyable {
   init(
     _ files: Files, folder: String, names: [String], _ choice: MergeChoice,
     store: StoreIdentifier, byteCountMax: Int, indexes: [[UInt8]] = [],
+    erasures: [Erasure] = [],
     path: @escaping (Int) -> String
   ) throws(TableError) {
     inputs = []
@@ -31,7 +32,7 @@ struct TableMerge<Files: FileSystem>: ~Copyable {
     }
     output = MergeOutput(
       files, store, covered: covered.sorted { $0.log < $1.log }, replaced: names,
-      byteCountMax: byteCountMax, indexes: indexes, path: path)
+      byteCountMax: byteCountMax, indexes: indexes, erasures: erasures, path: path)
   }
 
   private static func add(_ entry: TableCoverage, to covered: inout [TableCoverage]) {

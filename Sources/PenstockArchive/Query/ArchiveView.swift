@@ -26,6 +26,12 @@ struct ArchiveView<Files: FileSystem> {
   /// Logs the archive holds events of.
   var logs: [LogNumber] { manifest.coverage.keys.sorted() }
 
+  /// Orders to erase that are not carried out everywhere.
+  var erasureCount: Int { manifest.erasures.count }
+
+  /// What reads leave out.
+  var erasures: Erasures { Erasures(Array(manifest.erasures.values)) }
+
   var tableCount: Int { manifest.tables.count }
   var eventCount: Int { manifest.tables.reduce(0) { $0 + Int(clamping: $1.eventCount) } }
 

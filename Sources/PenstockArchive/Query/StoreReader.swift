@@ -44,6 +44,7 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
   private let damage = DamageLog()
   private var merged: MergedCursor
   private var duplicates = DuplicateFilter()
+  private var erasures = Erasures([])
   private var last: EventKey?
   private var givenCount = 0
   private var provisionalGivenCount = 0
@@ -78,6 +79,11 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
       }
       reloadsWithoutProgress = 0
       last = event.key
+      if !erasures.isEmpty,
+        erasures.covers(
+          stream: event.bytes.rawSpan.extracting(event.fields.stream), event.time, event.log,
+          event.sequence)
+      { continue }
       if query.collapsesDuplicates, duplicates.isDuplicate(event) { continue }
       givenCount += 1
       if event.isProvisional { provisionalGivenCount += 1 }
@@ -134,6 +140,7 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
       }
     }
     merged = MergedCursor(sources, query.direction)
+    erasures = snapshot.archive.erasures
     guard isFirst else { return }
     for log in snapshot.logs { places[log.log] = log.place }
     provisionalLeftCount = snapshot.logs.reduce(0) { $0 + $1.provisionalCount }

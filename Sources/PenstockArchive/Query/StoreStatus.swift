@@ -53,6 +53,8 @@ package struct StoreStatus: Sendable {
   package var archivedEventCount = 0
   /// Archived events that came when their bucket was closed.
   package var lateEventCount = 0
+  /// Orders to erase that are not carried out everywhere.
+  package var erasureCount = 0
   package var freeByteCount = 0
   package var totalByteCount = 0
   /// Copies of damaged bytes, and their bytes.
@@ -75,6 +77,7 @@ extension StoreStatus {
     tableCount = archive.tableCount
     archivedEventCount = archive.eventCount
     lateEventCount = archive.lateCount
+    erasureCount = archive.erasureCount
     endpoints = ListedEndpoint.read(layout)
     let segments: [SegmentName]
     do throws(FileError) {

@@ -63,7 +63,10 @@ private struct StatusText {
         + "waiting for the archiver\n")
     output.put(
       text: "archive    \(Readable.counted(status.tableCount, "table")), "
-        + "\(Readable.counted(status.archivedEventCount, "event"))\n")
+        + "\(Readable.counted(status.archivedEventCount, "event")), "
+        + "\(Readable.count(status.lateEventCount)) late"
+        + (status.erasureCount == 0
+          ? "" : "; \(Readable.counted(status.erasureCount, "order")) to erase at work") + "\n")
     output.put(
       text: "disk       \(Readable.bytes(status.freeByteCount)) free of "
         + "\(Readable.bytes(status.totalByteCount)), "
@@ -149,6 +152,7 @@ private struct StatusJSON {
     let store: [(String, Int)] = [
       ("live_bytes", status.liveByteCount), ("sealed_segments", status.sealedSegmentCount),
       ("tables", status.tableCount), ("archived_events", status.archivedEventCount),
+      ("late_events", status.lateEventCount), ("erase_orders", status.erasureCount),
       ("free_bytes", status.freeByteCount), ("total_bytes", status.totalByteCount),
       ("reserve_bytes", status.reserveByteCount),
       ("quarantined_copies", status.quarantinedCount),

@@ -124,7 +124,7 @@ import Testing
       return bytes + Array("\(line) crc=\(Hexadecimal.text(UInt64(sum), digits: 8))\n".utf8)
     }
     #expect(throws: ManifestError.newerVersion(path: layout.manifest, line: 5)) {
-      try read(appended("erase=syslog/*,before=x"))
+      try read(appended("shine=syslog/*,before=x"))
     }
     let entry = text(bytes).split(separator: " ").last { $0.hasPrefix("add=") } ?? ""
     let more = appended(entry.replacing("0000000000000300", with: "0000000000000400") + ",late=1")
