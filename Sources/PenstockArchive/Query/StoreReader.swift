@@ -83,7 +83,9 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
         erasures.covers(
           stream: event.bytes.rawSpan.extracting(event.fields.stream), event.time, event.log,
           event.sequence)
-      { continue }
+      {
+        continue
+      }
       if query.collapsesDuplicates, duplicates.isDuplicate(event) { continue }
       givenCount += 1
       if event.isProvisional { provisionalGivenCount += 1 }

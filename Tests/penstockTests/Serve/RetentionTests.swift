@@ -18,7 +18,9 @@ import Testing
     try store.put(["- new -\tfresh"])
     try put(store, [1, 2, 3])
     #expect(try store.run("seal").status == 0)
-    try store.wait("nothing expired") { try store.run("query", "--format", "raw").lines == ["fresh"] }
+    try store.wait("nothing expired") {
+      try store.run("query", "--format", "raw").lines == ["fresh"]
+    }
     let plan = try store.run("retention", "--dry-run", "--retain", "1ns")
     #expect(plan.status == 0 && plan.output.contains("1 of 1 table are due"), "\(plan.output)")
     #expect(store.stop() == 0)
