@@ -120,6 +120,16 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
       group: settings.groupKey, indexes: settings.indexKeys)
   }
 
+  /// Writes the manifest anew when most of it is about tables that went.
+  package mutating func shortenManifest() throws(ArchiveError) {
+    guard manifest.isWorthRewriting else { return }
+    do throws(ManifestError) {
+      try manifest.rewrite(files, layout, store: store)
+    } catch {
+      throw .manifest(error)
+    }
+  }
+
   /// Archives about one run's worth of settled segments.
   /// - Parameter now: what the clock says.
   package mutating func pass(now: Timestamp = System.now()) throws(ArchiveError) -> ArchivePass {

@@ -129,6 +129,7 @@ private struct ArchiverLoop<Files: FileSystem> {
     let ticks = System.monotonicNanoseconds()
     guard ticks >= expiresAgainAt else { return }
     expiresAgainAt = ticks + Int64(ArchiverProcess.expiryMilliseconds) * 1_000_000
+    try archiver.shortenManifest()
     let now = System.now()
     guard clock.mayExpire(realtime: now, monotonic: ticks) else { return }
     for expiry in try archiver.expire(now: now) {

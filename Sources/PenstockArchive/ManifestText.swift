@@ -33,24 +33,31 @@ enum ManifestText {
     return text + " crc=" + Hexadecimal.text(UInt64(sum), digits: 8) + "\n"
   }
 
-  static func headText(_ store: StoreIdentifier) -> String {
-    "#penstock-manifest version=\(Manifest.version) store=\(store.text)"
+  static func headText(_ store: StoreIdentifier, edits: UInt64) -> String {
+    "#penstock-manifest version=\(Manifest.version) store=\(store.text) "
+      + "edits=\(Hexadecimal.text(edits, digits: 16))"
   }
 
-  /// The store a head line names.
-  static func head(_ line: RawSpan, _ path: String) throws(ManifestError) -> StoreIdentifier {
+  /// The store a head line names, and the edits it counts.
+  static func head(_ line: RawSpan, _ path: String) throws(ManifestError) -> (
+    store: StoreIdentifier, edits: UInt64
+  ) {
     var cursor = LineCursor(line)
     guard cursor.take("#penstock-manifest version="), let version = cursor.decimal() else {
       throw .damaged(path: path, line: 1)
     }
     guard version == Manifest.version else { throw .newerVersion(path: path, line: 1) }
     guard cursor.take(" store="), let high = cursor.hexadecimal(16),
-      let low = cursor.hexadecimal(16), cursor.isAtChecksum
+      let low = cursor.hexadecimal(16), cursor.take(" edits="),
+      let edits = cursor.hexadecimal(16), edits < .max, cursor.isAtChecksum
     else { throw .damaged(path: path, line: 1) }
-    return StoreIdentifier(high: high, low: low)
+    return (StoreIdentifier(high: high, low: low), edits)
   }
 
-  static func editText(_ edit: ManifestEdit, number: UInt64, previous: UInt32) -> String {
+  /// - Parameter erasures: orders of former edits, by their numbers, that are said again.
+  static func editText(
+    _ edit: ManifestEdit, number: UInt64, previous: UInt32, erasures: [UInt64: Erasure] = [:]
+  ) -> String {
     var text = "edit number=" + Hexadecimal.text(number, digits: 16)
     for table in edit.added {
       text +=
@@ -68,17 +75,23 @@ enum ManifestText {
         + ",segment=\(Hexadecimal.text(reach.segment.value, digits: 16))"
         + ",sequence=\(Hexadecimal.text(reach.sequence.value, digits: 16))"
     }
-    for erasure in edit.erases {
-      let word = Escape.encode(Array(erasure.pattern.utf8).rawSpan, .word)
-      text += " erase=\(String(decoding: word, as: UTF8.self)),before=\(erasure.before.text)"
-      for (log, sequence) in erasure.through.sorted(by: { $0.key < $1.key }) {
-        text +=
-          ",through=\(Hexadecimal.text(UInt64(log.value), digits: 2))"
-          + ":\(Hexadecimal.text(sequence.value, digits: 16))"
-      }
+    for erasure in edit.erases { text += eraseText(erasure) }
+    for (number, erasure) in erasures.sorted(by: { $0.key < $1.key }) {
+      text += eraseText(erasure) + ",edit=\(Hexadecimal.text(number, digits: 16))"
     }
     for number in edit.erased { text += " erased=\(Hexadecimal.text(number, digits: 16))" }
     return text + " prev=" + Hexadecimal.text(UInt64(previous), digits: 8)
+  }
+
+  private static func eraseText(_ erasure: Erasure) -> String {
+    let word = Escape.encode(Array(erasure.pattern.utf8).rawSpan, .word)
+    var text = " erase=\(String(decoding: word, as: UTF8.self)),before=\(erasure.before.text)"
+    for (log, sequence) in erasure.through.sorted(by: { $0.key < $1.key }) {
+      text +=
+        ",through=\(Hexadecimal.text(UInt64(log.value), digits: 2))"
+        + ":\(Hexadecimal.text(sequence.value, digits: 16))"
+    }
+    return text
   }
 
   /// The edit an intact line holds.
@@ -235,8 +248,13 @@ private struct LineCursor: ~Escapable {
       guard let log = hexadecimal(2), take(":"), let sequence = hexadecimal(16) else { return nil }
       through[LogNumber(UInt8(log))] = SequenceNumber(sequence)
     }
+    var edit: UInt64?
+    if take(",edit=") {
+      guard let number = hexadecimal(16) else { return nil }
+      edit = number
+    }
     guard offset == stop else { return nil }
-    return try? Erasure(pattern: pattern, before: before, through: through)
+    return try? Erasure(pattern: pattern, before: before, through: through, edit: edit)
   }
 
   /// Passes over a change that is not known; false when none stands here.

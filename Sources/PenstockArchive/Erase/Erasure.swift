@@ -18,11 +18,14 @@ package struct Erasure: Equatable, Sendable {
   package let before: Timestamp
   /// Per log, the last event it concerns.
   package let through: [LogNumber: SequenceNumber]
+  /// The number of the edit that ordered it, when a later one says it again.
+  let edit: UInt64?
   private let glob: Glob
 
   package init(
-    pattern: String, before: Timestamp, through: [LogNumber: SequenceNumber]
+    pattern: String, before: Timestamp, through: [LogNumber: SequenceNumber], edit: UInt64? = nil
   ) throws(Glob.Fault) {
+    self.edit = edit
     glob = try Glob(pattern)
     self.pattern = pattern
     self.before = before

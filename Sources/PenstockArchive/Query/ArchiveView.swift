@@ -6,17 +6,26 @@
 
 internal import PenstockCore
 
+/// The manifest as it was read last: the next time only what was appended is read.
+final class ManifestCache {
+  var manifest = Manifest()
+}
+
 /// What the archive holds, by its manifest.
 struct ArchiveView<Files: FileSystem> {
   private let files: Files
   private let layout: StoreLayout
   private let manifest: Manifest
 
-  init(_ files: Files, _ layout: StoreLayout) throws(ReadError) {
+  /// - Parameter cache: what was read of the manifest before.
+  init(_ files: Files, _ layout: StoreLayout, _ cache: ManifestCache = ManifestCache())
+    throws(ReadError)
+  {
     self.files = files
     self.layout = layout
     do throws(ManifestError) {
-      manifest = try Manifest.read(files, layout)
+      try cache.manifest.refresh(files, layout)
+      manifest = cache.manifest
     } catch {
       if case .file(let failure) = error { throw .failed(failure) }
       throw .unusable(error.description)

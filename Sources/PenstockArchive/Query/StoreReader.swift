@@ -15,6 +15,7 @@ package final class StoreReader<Files: FileSystem> {
   package let files: Files
   package let layout: StoreLayout
   package let store: StoreIdentifier
+  let manifests = ManifestCache()
   /// Index entries one read may hold for live segments. An entry is 40 bytes: half a million of
   /// them are 20 MB.
   package var indexEntryCountMax = 1 << 19
@@ -106,7 +107,8 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
   private mutating func load(isFirst: Bool) throws(ReadError) {
     var reloads = 0
     while true {
-      let snapshot = try StoreSnapshot(reader.files, reader.layout, reader.store, query)
+      let snapshot = try StoreSnapshot(
+        reader.files, reader.layout, reader.store, query, reader.manifests)
       do throws(ReadError) {
         try take(snapshot, isFirst: isFirst)
         return

@@ -51,13 +51,15 @@ struct StoreSnapshot<Files: FileSystem> {
   private static var attemptCountMax: Int { 100 }
 
   /// Takes a snapshot.
-  init(_ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ query: Query)
-    throws(ReadError)
-  {
+  /// - Parameter cache: what was read of the manifest before.
+  init(
+    _ files: Files, _ layout: StoreLayout, _ store: StoreIdentifier, _ query: Query,
+    _ cache: ManifestCache = ManifestCache()
+  ) throws(ReadError) {
     var lost: Set<LogNumber> = []
     var before: ArchiveView<Files>?
     for _ in 0..<StoreSnapshot.attemptCountMax {
-      archive = try ArchiveView(files, layout)
+      archive = try ArchiveView(files, layout, cache)
       logs = []
       damage = []
       guard let failed = try readLogs(files, layout, store, query, lost) else { return }
