@@ -257,6 +257,27 @@ package struct TableBlock: ~Copyable {
       sequence: SequenceNumber(rows[row].sequence))
   }
 
+  /// Copies of a row's parts, escaped as in a line, but for the payload.
+  package func eventFields(_ row: Int) -> (
+    stream: [UInt8], type: [UInt8], attributes: [(key: [UInt8], value: [UInt8])],
+    payload: [UInt8]
+  ) {
+    let line = fields(row)
+    let span = bytes
+    var attributes: [(key: [UInt8], value: [UInt8])] = []
+    var isEscaped = false
+    var cursor = AttributeCursor(line.attributes)
+    while let (key, value) = cursor.next(in: span) {
+      attributes.append((span.extracting(key).array(), span.extracting(value).array()))
+      if span.extracting(key).hasBytes("_escaped", at: 0), key.count == 8 { isEscaped = true }
+    }
+    let payload = span.extracting(line.payload)
+    return (
+      name(name(ofRow: row)).array(), span.extracting(line.type).array(), attributes,
+      isEscaped ? Escape.decode(payload) ?? payload.array() : payload.array()
+    )
+  }
+
   /// The row's fields, as ranges of `bytes`, for judging it before its line is put together.
   func fields(_ row: Int) -> EventLine {
     var line = TableBlock.noFields
