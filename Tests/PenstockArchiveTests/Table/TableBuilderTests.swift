@@ -75,7 +75,9 @@ import Testing
     for number in [3, 20, 60, 100] {
       let files = MemoryFileSystem()
       files.fail(.from(number), code: 28)
-      #expect(throws: (any Error).self) { try build(lines(8000, seed: 2), files, memory: 128 << 10) }
+      #expect(throws: (any Error).self) {
+        try build(lines(8000, seed: 2), files, memory: 128 << 10)
+      }
       #expect(files.openCount == 0)
       #expect(files.paths.count { $0 == "/tables/a" } == 0)
     }
