@@ -51,7 +51,8 @@ let package = Package(
       name: "LoadGenerator", path: "Benchmarks/LoadGenerator",
       cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
     .target(
-      name: "PenstockBench", dependencies: ["LoadGenerator", "Penstock", "PenstockCore", "CShims"],
+      name: "PenstockBench",
+      dependencies: ["LoadGenerator", "Penstock", "PenstockArchive", "PenstockCore", "CShims"],
       path: "Benchmarks/PenstockBench", swiftSettings: house),
     .executableTarget(
       name: "penstock",

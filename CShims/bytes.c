@@ -256,6 +256,39 @@ struct penstock_data_bits penstock_data_bits(const void *bytes, size_t count) {
   return bits;
 }
 
+static void text_bits_of_64(const uint8_t *bytes, uint64_t *digits, uint64_t *letters,
+                            uint64_t *hexadecimals, uint64_t *marks) {
+  uint64_t d = 0, l = 0, h = 0, m = 0;
+  for (size_t i = 0; i < 64; i += 16) {
+    vector16 v;
+    memcpy(&v, bytes + i, 16);
+    d |= bits_of((vector16)((vector16)(v - (uint8_t)'0') < (uint8_t)10)) << i;
+    l |= bits_of((vector16)((vector16)((v | (uint8_t)32) - (uint8_t)'a') < (uint8_t)26)) << i;
+    h |= bits_of((vector16)((vector16)(v - (uint8_t)'a') < (uint8_t)6)) << i;
+    m |= bits_of((vector16)(v < (uint8_t)9) |
+                 (vector16)((vector16)(v - (uint8_t)14) < (uint8_t)13)) << i;
+  }
+  *digits = d;
+  *letters = l;
+  *hexadecimals = h;
+  *marks = m;
+}
+
+void penstock_text_bits(const void *bytes, size_t count, uint64_t *digits, uint64_t *letters,
+                        uint64_t *hexadecimals, uint64_t *marks) {
+  const uint8_t *p = bytes;
+  size_t word = 0;
+  for (; 64 * word + 64 <= count; word++)
+    text_bits_of_64(p + 64 * word, &digits[word], &letters[word], &hexadecimals[word],
+                    &marks[word]);
+  if (64 * word == count) return;
+  // White space stands for what is not there.
+  uint8_t rest[64];
+  memset(rest, ' ', sizeof rest);
+  memcpy(rest, p + 64 * word, count - 64 * word);
+  text_bits_of_64(rest, &digits[word], &letters[word], &hexadecimals[word], &marks[word]);
+}
+
 int penstock_all(const void *bytes, size_t count, uint8_t byte) {
   const uint8_t *p = bytes;
   if (count == 0) return 1;

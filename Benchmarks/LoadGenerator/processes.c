@@ -129,6 +129,12 @@ static int drop(const char *path, const struct stat *status, int kind, struct FT
   return remove(path);
 }
 
+int64_t bench_processor_nanoseconds(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return used.tv_sec * 1000000000ll + used.tv_nsec;
+}
+
 int bench_remove_tree(const char *path) {
   return nftw(path, drop, 16, FTW_DEPTH | FTW_PHYS) < 0 ? -errno : 0;
 }

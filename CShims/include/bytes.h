@@ -33,6 +33,14 @@ struct penstock_data_bits {
 };
 struct penstock_data_bits penstock_data_bits(const void *bytes, size_t count);
 
+// What the bytes of a text are, bit i for byte i: `count` bytes, one word of bits for each 64 begun,
+// those behind `count` 0.
+//   digits   0 … 9
+//   letters  A … Z, a … z   hexadecimals  a … f
+//   marks    control bytes that are no white space: 0x00 … 0x08, 0x0E … 0x1A
+void penstock_text_bits(const void *bytes, size_t count, uint64_t *digits, uint64_t *letters,
+                        uint64_t *hexadecimals, uint64_t *marks);
+
 // Copies up to 64 bytes in vectors: up to 31 more are read and written, 16 when `count` is 0.
 static inline void penstock_copy_field(void *destination, const void *source, size_t count) {
   __builtin_memcpy(destination, source, 16);

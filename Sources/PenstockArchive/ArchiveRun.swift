@@ -299,9 +299,10 @@ struct ArchiveRun: ~Copyable {
   /// Writes the rows of a bucket as a table.
   borrowing func write<Files: FileSystem>(
     _ bucket: Bucket, _ files: Files, path: String, store: StoreIdentifier,
-    covered: [TableCoverage]
+    covered: [TableCoverage], effort: TableEffort = .fast
   ) throws(FileError) -> TableSummary {
-    var writer = try TableWriter(files, path: path, store: store, indexes: indexes)
+    var writer = try TableWriter(
+      files, path: path, store: store, indexes: indexes, effort: effort)
     var stream = UInt32.max
     var hash: UInt64 = 0
     for place in bucket.places {

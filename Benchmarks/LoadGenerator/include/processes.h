@@ -34,5 +34,8 @@ int64_t bench_read(const char *path, size_t chunk);
 // The absolute path without links; 0 or -errno.
 int bench_real_path(const char *path, char *out, size_t capacity);
 
+// Processor time this process has taken, in nanoseconds.
+int64_t bench_processor_nanoseconds(void);
+
 // Removes a folder and everything in it.
 int bench_remove_tree(const char *path);

@@ -86,7 +86,7 @@ final class MergeOutput<Files: FileSystem> {
   private func open() throws(FileError) {
     if writer == nil {
       writer = try TableWriter(
-        files, path: path(tables.count), store: store, indexes: indexes)
+        files, path: path(tables.count), store: store, indexes: indexes, effort: .thorough)
       isKeyBegun = false
       hash = 0
     }

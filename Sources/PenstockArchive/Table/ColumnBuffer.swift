@@ -3,17 +3,39 @@
 package import PenstockCore
 
 /// Bytes of one column, or of one part of a table.
+///
+/// `base` is the first byte of `memory`, which is replaced together with it: every access is checked
+/// against `capacity` before it goes through the pointer.
+@safe
 package struct ColumnBuffer: ~Copyable {
   package private(set) var memory: AlignedBuffer
+  private var base: UnsafeMutableRawPointer
+  private var capacity: Int
   package private(set) var count = 0
 
   var isEmpty: Bool { count == 0 }
 
   /// - Parameter capacity: bytes at the start; it grows when it has to.
-  package init(capacity: Int) { memory = AlignedBuffer(byteCount: capacity) }
+  package init(capacity: Int) {
+    memory = AlignedBuffer(byteCount: capacity)
+    unsafe base = memory.address(0..<memory.byteCount)
+    self.capacity = memory.byteCount
+  }
 
   package var bytes: RawSpan {
-    @_lifetime(borrow self) get { memory.bytes(0..<count) }
+    @inline(__always) @_lifetime(borrow self) get {
+      let span = unsafe RawSpan(_unsafeStart: base, byteCount: count)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The bytes of `range`; behind `count` they are any.
+  @inline(__always)
+  @_lifetime(borrow self)
+  func bytes(_ range: ByteRange) -> RawSpan {
+    precondition(range.lowerBound >= 0 && range.upperBound <= capacity)
+    let span = unsafe RawSpan(_unsafeStart: base + range.lowerBound, byteCount: range.count)
+    return unsafe _overrideLifetime(span, borrowing: self)
   }
 
   package mutating func removeAll() { count = 0 }
@@ -27,37 +49,123 @@ package struct ColumnBuffer: ~Copyable {
   /// Makes room for `extra` more bytes.
   @inline(__always)
   package mutating func reserve(_ extra: Int) {
-    if count &+ extra > memory.byteCount { grow(extra) }
+    if extra > capacity &- count { grow(extra) }
   }
 
   @inline(never)
   private mutating func grow(_ extra: Int) {
-    var larger = AlignedBuffer(byteCount: max(count + extra, 2 * memory.byteCount))
+    var larger = AlignedBuffer(byteCount: max(count + extra, 2 * capacity))
     larger.copy(memory.bytes(0..<count), to: 0)
     memory = larger
+    unsafe base = memory.address(0..<memory.byteCount)
+    capacity = memory.byteCount
   }
 
   @inline(__always)
   package mutating func append(_ span: RawSpan) {
     reserve(span.byteCount)
-    memory.copy(span, to: count)
+    put(span, at: count)
     count &+= span.byteCount
+  }
+
+  @inline(__always)
+  package mutating func append(_ byte: UInt8) {
+    reserve(1)
+    unsafe base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+    count &+= 1
   }
 
   /// Appends an unsigned number, seven bits a byte.
   @inline(__always)
   package mutating func append(varint value: UInt64) {
+    // No number takes more than ten bytes.
     reserve(10)
     var rest = value
     while rest >= 0x80 {
-      memory.store(UInt8(truncatingIfNeeded: rest) | 0x80, at: count)
+      unsafe base.storeBytes(
+        of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
       count &+= 1
       rest >>= 7
     }
-    memory.store(UInt8(truncatingIfNeeded: rest), at: count)
+    unsafe base.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: count, as: UInt8.self)
     count &+= 1
   }
 
+  // MARK: - Writing in place
+
+  /// Stores a byte anywhere in the room there is.
+  @inline(__always)
+  mutating func put(_ byte: UInt8, at offset: Int) {
+    precondition(UInt(bitPattern: offset) < UInt(bitPattern: capacity))
+    unsafe base.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+  }
+
+  /// Stores eight bytes, lowest first, anywhere in the room there is.
+  @inline(__always)
+  mutating func put(_ word: UInt64, at offset: Int) {
+    precondition(offset >= 0 && offset <= capacity &- 8)
+    unsafe base.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+  }
+
+  /// Copies bytes anywhere into the room there is.
+  @inline(__always)
+  mutating func put(_ span: RawSpan, at offset: Int) {
+    let byteCount = span.byteCount
+    precondition(offset >= 0 && offset <= capacity &- byteCount)
+    unsafe span.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return }
+      unsafe (base + offset).copyMemory(from: start, byteCount: byteCount)
+    }
+  }
+
+  /// Copies up to 64 bytes of `span` in words: up to fifteen behind them are overwritten.
+  @inline(__always)
+  mutating func putShort(_ span: RawSpan, _ start: Int, _ byteCount: Int, at offset: Int) {
+    precondition(offset >= 0 && offset <= capacity &- 72 && byteCount <= 64)
+    var done = 0
+    while done < byteCount {
+      unsafe base.storeBytes(
+        of: span.word(at: start &+ done), toByteOffset: offset &+ done, as: UInt64.self)
+      done &+= 8
+    }
+  }
+
+  /// Says how many bytes there are, after they were put, or when the last are not wanted.
+  @inline(__always)
+  mutating func setCount(_ newCount: Int) {
+    precondition(newCount >= 0 && newCount <= capacity)
+    count = newCount
+  }
+
+  /// Appends `pool` as small as it gets and gives the number of its packing.
+  mutating func append(packed pool: borrowing ColumnBuffer, _ effort: TableEffort) -> UInt16 {
+    reserve(PoolPacking.bound(pool.count))
+    if let packed = PoolPacking.compress(pool, effort, into: &memory, at: count) {
+      count += packed
+      return PoolPacking.lz4
+    }
+    append(pool.bytes)
+    return PoolPacking.raw
+  }
+
+  /// Appends bytes that are already here.
+  mutating func append(copyOf range: ByteRange) {
+    precondition(range.upperBound <= count)
+    reserve(range.count)
+    memory.move(range, to: count)
+    count += range.count
+  }
+
+  /// Overwrites four bytes written before.
+  package mutating func replace(_ value: UInt32, at offset: Int) {
+    precondition(offset >= 0 && offset + 4 <= count)
+    memory.store(value, at: offset)
+  }
+}
+
+// MARK: - What columns are made of
+
+extension ColumnBuffer {
   package mutating func append(varint value: Int) {
     precondition(value >= 0)
     append(varint: UInt64(value))
@@ -79,12 +187,10 @@ package struct ColumnBuffer: ~Copyable {
     var rest = value
     reserve(19)
     while rest >= 0x80 {
-      memory.store(UInt8(truncatingIfNeeded: rest) | 0x80, at: count)
-      count &+= 1
+      append(UInt8(truncatingIfNeeded: rest) | 0x80)
       rest >>= 7
     }
-    memory.store(UInt8(truncatingIfNeeded: rest), at: count)
-    count &+= 1
+    append(UInt8(truncatingIfNeeded: rest))
   }
 
   /// Appends the nanoseconds from `base` to `time`, zigzag.
@@ -101,17 +207,6 @@ package struct ColumnBuffer: ~Copyable {
   mutating func append(span earliest: Timestamp, _ latest: Timestamp) {
     precondition(earliest <= latest)
     append(wide: UInt128(latest.nanosecondsSince1970 - earliest.nanosecondsSince1970))
-  }
-
-  /// Appends the distance from one sequence number to the next.
-  @inline(__always)
-  mutating func append(sequence: UInt64, after previous: UInt64) {
-    let step = Int64(bitPattern: sequence &- previous)
-    if step >= 0 ? sequence >= previous : sequence < previous {
-      append(zigzag: step)
-    } else {
-      append(zigzag: Int128(sequence) - Int128(previous))
-    }
   }
 
   package mutating func append(_ value: UInt32) {
@@ -144,37 +239,6 @@ package struct ColumnBuffer: ~Copyable {
 
   /// Appends all bytes of an array.
   mutating func append(_ bytes: [UInt8]) { append(bytes.rawSpan) }
-
-  /// Appends bytes that are already here.
-  mutating func append(copyOf range: ByteRange) {
-    precondition(range.upperBound <= count)
-    reserve(range.count)
-    memory.move(range, to: count)
-    count += range.count
-  }
-
-  /// Overwrites four bytes written before.
-  package mutating func replace(_ value: UInt32, at offset: Int) {
-    precondition(offset >= 0 && offset + 4 <= count)
-    memory.store(value, at: offset)
-  }
-
-  /// Appends `column` in the smaller of its encodings and gives that encoding's number and size.
-  package mutating func append(encoded column: borrowing ColumnBuffer) -> (
-    encoding: UInt16, byteCount: Int
-  ) {
-    reserve(ColumnEncoding.bound(column.count))
-    let start = count
-    if let compressed = ColumnEncoding.compress(column.bytes, into: &memory, at: start),
-      compressed < column.count
-    {
-      count += compressed
-      return (ColumnEncoding.lz4, compressed)
-    }
-    memory.copy(column.bytes, to: start)
-    count += column.count
-    return (ColumnEncoding.raw, column.count)
-  }
 }
 
 extension Timestamp {
@@ -186,6 +250,17 @@ extension Timestamp {
     let rest = Int64(nanoseconds) &- Int64(base.nanoseconds)
     let (total, overflow) = whole.addingReportingOverflow(rest)
     return tooFar || overflow ? nil : total
+  }
+
+  /// The instant so many nanoseconds behind the beginning of 1970: 64 bits never leave the years of
+  /// the text form.
+  @inline(__always)
+  init(nearNanoseconds: Int64) {
+    let (whole, rest) = nearNanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+    let isBefore = rest < 0
+    self.init(
+      seconds: isBefore ? whole &- 1 : whole,
+      nanoseconds: UInt32(truncatingIfNeeded: isBefore ? rest &+ 1_000_000_000 : rest))
   }
 
   /// The instant `delta` nanoseconds later; nil when that is outside the years of the text form.

@@ -1,67 +1,82 @@
-// How columns are stored, and how numbers are read back from bytes that may be damaged.
+// How the columns of a part are packed, and how numbers are read back from bytes that may be damaged.
 
 internal import CShims
 package import PenstockCore
 
-/// The encodings of columns.
-package enum ColumnEncoding {
+/// How the columns of a part, one after the other, are packed.
+package enum PoolPacking {
   package static let raw: UInt16 = 0
   package static let lz4: UInt16 = 1
 
-  /// Columns smaller than this stay raw: LZ4 gains nothing on them.
-  static let compressedByteCountMin = 16
+  /// Pools smaller than this stay raw: LZ4 gains nothing on them.
+  static let packedByteCountMin = 32
+  /// The level at which LZ4 looks longest for matches.
+  private static let thoroughLevel: Int32 = 12
 
-  /// Most bytes an encoded column of `count` raw bytes can take.
-  package static func bound(_ count: Int) -> Int {
-    max(count, Int(LZ4_compressBound(Int32(count)))) + 8
-  }
+  /// Most bytes a packed pool of `count` bytes can take.
+  static func bound(_ count: Int) -> Int { max(count, Int(LZ4_compressBound(Int32(count)))) + 8 }
 
-  /// Whether `encoding` is one this version reads.
-  static func isKnown(_ encoding: UInt16) -> Bool { encoding == raw || encoding == lz4 }
+  /// Whether `packing` is one this version reads.
+  static func isKnown(_ packing: UInt16) -> Bool { packing == raw || packing == lz4 }
 
-  /// Whether `stored` bytes can decode to `rawByteCount`.
-  static func mayDecode(_ encoding: UInt16, stored: Int, rawByteCount: Int) -> Bool {
-    encoding == raw
-      ? stored == rawByteCount : rawByteCount <= stored * TableFormat.expansionMax
+  /// Whether `stored` bytes can decode to `count`.
+  static func mayDecode(_ packing: UInt16, stored: Int, count: Int) -> Bool {
+    packing == raw ? stored == count : count <= stored * TableFormat.expansionMax
   }
 
   /// Compresses into `memory` at `offset`; the size, or nil when it does not fit or does not pay.
-  static func compress(_ source: RawSpan, into memory: inout AlignedBuffer, at offset: Int) -> Int?
-  {
-    guard source.byteCount >= compressedByteCountMin else { return nil }
-    let room = memory.byteCount - offset
+  static func compress(
+    _ source: borrowing ColumnBuffer, _ effort: TableEffort, into memory: inout AlignedBuffer,
+    at offset: Int
+  ) -> Int? {
+    guard source.count >= packedByteCountMin else { return nil }
+    let room = Int32(clamping: memory.byteCount - offset)
     let target = unsafe memory.address(offset..<memory.byteCount)
-    let written = unsafe source.withUnsafeBytes { bytes in
-      unsafe LZ4_compress_default(
-        bytes.baseAddress?.assumingMemoryBound(to: CChar.self),
-        target.assumingMemoryBound(to: CChar.self), Int32(bytes.count), Int32(clamping: room))
+      .assumingMemoryBound(to: CChar.self)
+    let written = unsafe source.bytes.withUnsafeBytes { bytes in
+      let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+      let count = Int32(bytes.count)
+      return switch effort {
+      case .fast: unsafe LZ4_compress_default(start, target, count, room)
+      case .thorough: unsafe LZ4_compress_HC(start, target, count, room, thoroughLevel)
+      }
     }
-    return written > 0 ? Int(written) : nil
+    return written > 0 && Int(written) < source.count ? Int(written) : nil
   }
 
-  /// Decodes `source` into `memory` at `offset`; false unless it gives exactly `rawByteCount`.
+  /// Decodes `range` of `source` to the beginning of `memory`; false unless it gives exactly `count`
+  /// bytes.
   static func decode(
-    _ source: RawSpan, encoding: UInt16, rawByteCount: Int, into memory: inout AlignedBuffer,
-    at offset: Int
+    _ source: borrowing AlignedBuffer, _ range: ByteRange, _ packing: UInt16, count: Int,
+    into memory: inout AlignedBuffer
   ) -> Bool {
-    guard offset >= 0, rawByteCount >= 0, offset + rawByteCount <= memory.byteCount else {
-      return false
-    }
-    switch encoding {
+    guard count >= 0, count <= memory.byteCount else { return false }
+    switch packing {
     case raw:
-      guard source.byteCount == rawByteCount else { return false }
-      memory.copy(source, to: offset)
+      guard range.count == count else { return false }
+      memory.copy(source.bytes(range), to: 0)
       return true
     case lz4:
-      let target = unsafe memory.address(offset..<(offset + rawByteCount))
-      let read = unsafe source.withUnsafeBytes { bytes in
+      let target = unsafe memory.address(0..<count)
+      let read = unsafe source.bytes(range).withUnsafeBytes { bytes in
         unsafe LZ4_decompress_safe(
           bytes.baseAddress?.assumingMemoryBound(to: CChar.self),
-          target.assumingMemoryBound(to: CChar.self), Int32(bytes.count), Int32(rawByteCount))
+          target.assumingMemoryBound(to: CChar.self), Int32(bytes.count), Int32(count))
       }
-      return Int(read) == rawByteCount
+      return Int(read) == count
     default: return false
     }
+  }
+}
+
+/// Tells what bytes take behind LZ4, alone.
+struct TrialPacking: ~Copyable {
+  private var memory = AlignedBuffer(byteCount: 64 << 10)
+
+  mutating func byteCount(_ bytes: borrowing ColumnBuffer) -> Int {
+    let bound = PoolPacking.bound(bytes.count)
+    if memory.byteCount < bound { memory = AlignedBuffer(byteCount: 2 * bound) }
+    return PoolPacking.compress(bytes, .fast, into: &memory, at: 0) ?? bytes.count
   }
 }
 
@@ -76,6 +91,9 @@ package struct NumberReader {
   }
 
   package var isAtEnd: Bool { offset >= end }
+
+  /// Bytes that have not been read.
+  var remainingCount: Int { end &- offset }
 
   /// An unsigned number of at most 64 bits.
   @inline(__always)
@@ -134,25 +152,6 @@ package struct NumberReader {
   package mutating func zigzag(_ span: RawSpan) -> Int128? {
     guard let value = wideVarint(span) else { return nil }
     return Int128(bitPattern: (value >> 1) ^ (0 &- (value & 1)))
-  }
-
-  /// A sequence number written as the distance from `previous`.
-  @inline(__always)
-  mutating func sequence(_ span: RawSpan, after previous: UInt64) -> UInt64? {
-    let start = offset
-    if let value = varint(span), value < 1 << 62 {
-      let step = Int64(bitPattern: value >> 1) ^ (0 &- Int64(bitPattern: value & 1))
-      let (sum, overflow) =
-        step >= 0
-        ? previous.addingReportingOverflow(UInt64(step))
-        : previous.subtractingReportingOverflow(step.magnitude)
-      return overflow ? nil : sum
-    }
-    offset = start
-    guard let step = zigzag(span), step > -(1 << 65), step < 1 << 65,
-      case let total = Int128(previous) + step, total >= 0, total <= Int128(UInt64.max)
-    else { return nil }
-    return UInt64(total)
   }
 
   /// A time written as nanoseconds since `previous`; nil outside the years of the text form.

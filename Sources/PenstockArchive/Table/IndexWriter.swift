@@ -53,25 +53,27 @@ struct IndexWriter: ~Copyable {
 
   /// Writes what was collected as a section.
   mutating func endSection<Files: FileSystem>(
-    _ part: inout PartBuilder, _ files: Files, _ file: File, _ offset: inout Int
+    _ part: inout PartBuilder, _ files: Files, _ file: File, _ offset: inout Int,
+    _ effort: TableEffort
   ) throws(FileError) {
     let before = page.pages.count
     for (number, index) in indexes.enumerated() where !index.isEmpty {
       let entries = index.sorted()
       for place in 0..<entries.valueCount {
         page.add(index.value(entries, place), entries.postings(place))
-        if page.isFull { try endPage(number, &part, files, file, &offset) }
+        if page.isFull { try endPage(number, &part, files, file, &offset, effort) }
       }
-      if !page.isEmpty { try endPage(number, &part, files, file, &offset) }
+      if !page.isEmpty { try endPage(number, &part, files, file, &offset, effort) }
       index.removeAll()
     }
     if page.pages.count > before { section += 1 }
   }
 
   private mutating func endPage<Files: FileSystem>(
-    _ key: Int, _ part: inout PartBuilder, _ files: Files, _ file: File, _ offset: inout Int
+    _ key: Int, _ part: inout PartBuilder, _ files: Files, _ file: File, _ offset: inout Int,
+    _ effort: TableEffort
   ) throws(FileError) {
-    page.finishPage(&part, at: offset, key: key, section: section)
+    page.finishPage(&part, at: offset, key: key, section: section, effort)
     try part.write(files, file, at: offset)
     offset += part.byteCount
   }

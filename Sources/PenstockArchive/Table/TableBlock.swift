@@ -12,6 +12,13 @@ package struct TableBlock: ~Copyable {
   package private(set) var latest = Timestamp.earliest
 
   private var part = TablePart()
+  private var decoder = TextDecoder()
+  /// Types, then attributes, then payloads.
+  private var texts = ColumnBuffer(capacity: 256 << 10)
+  private var typeStarts: [UInt32] = []
+  private var attributeStarts: [UInt32] = []
+  private var payloadStarts: [UInt32] = []
+  private var numbers = NumberBuffer()
   /// One more than there are rows: the last says where the bytes end.
   private var rows: [Row] = []
   private var names = ColumnBuffer(capacity: 4 << 10)
@@ -24,9 +31,9 @@ package struct TableBlock: ~Copyable {
     var sequence: UInt64 = 0
     var nanoseconds: UInt32 = 0
     var name: UInt32 = 0
-    var type: UInt32
-    var attributes: UInt32
-    var payload: UInt32
+    var type: UInt32 = 0
+    var attributes: UInt32 = 0
+    var payload: UInt32 = 0
     var log: UInt8 = 0
   }
 
@@ -39,7 +46,7 @@ package struct TableBlock: ~Copyable {
     rowCount = 0
     let reading = try part.load(files, file, place, .block)
     guard reading == .whole else { return reading }
-    guard readNames(), readRows() else { return .damaged }
+    guard readNames(), readTexts(), readRows() else { return .damaged }
     rowCount = part.rowCount
     return .whole
   }
@@ -77,19 +84,48 @@ package struct TableBlock: ~Copyable {
     return span.extracting(left).precedes(span.extracting(right))
   }
 
+  private mutating func readTexts() -> Bool {
+    texts.removeAll()
+    guard part.rowCount > 0, part.rowCount <= TableFormat.rowCountMax else { return false }
+    return TableBlock.readTexts(part, .types, &decoder, &texts, &typeStarts)
+      && TableBlock.readTexts(part, .attributes, &decoder, &texts, &attributeStarts)
+      && TableBlock.readTexts(part, .payloads, &decoder, &texts, &payloadStarts)
+  }
+
+  private static func readTexts(
+    _ part: borrowing TablePart, _ column: TableFormat.Column, _ decoder: inout TextDecoder,
+    _ texts: inout ColumnBuffer, _ starts: inout [UInt32]
+  ) -> Bool {
+    guard let range = part.column(column) else { return false }
+    return decoder.decode(
+      part.bytes, range, encoding: part.encoding(column), rowCount: part.rowCount, into: &texts,
+      starts: &starts)
+  }
+
+  /// Appends the sequences and, when they are numbers, the times of all rows to `numbers`.
+  private static func readNumbers(
+    _ part: borrowing TablePart, _ numbers: inout NumberBuffer
+  ) -> Bool {
+    numbers.removeAll()
+    guard let sequences = part.column(.sequences), let times = part.column(.times) else {
+      return false
+    }
+    var reader = NumberReader(sequences)
+    guard reader.numbers(part.bytes, count: part.rowCount, into: &numbers), reader.isAtEnd else {
+      return false
+    }
+    guard part.encoding(.times) == TableFormat.numbers else { return true }
+    reader = NumberReader(times)
+    return reader.numbers(part.bytes, count: part.rowCount, into: &numbers) && reader.isAtEnd
+  }
+
   /// What reading the rows has to keep track of.
   private struct Progress {
     var counts: NumberReader
-    var times: NumberReader
+    /// Nil when the times are among the numbers.
+    var times: NumberReader?
     var logs: NumberReader
-    var sequences: NumberReader
-    var typeSizes: NumberReader
-    var attributeSizes: NumberReader
-    var payloadSizes: NumberReader
-    var ends: (types: Int, attributes: Int, payloads: Int)
-    var row: Row
-    /// Where the row behind `row` begins.
-    var nextStart: (type: UInt32, attributes: UInt32, payload: UInt32) = (0, 0, 0)
+    var row = Row()
     var rowsOfName = 0
     var nextName: UInt32 = 0
     var rowsOfLog = 0
@@ -99,36 +135,24 @@ package struct TableBlock: ~Copyable {
 
     init?(_ part: borrowing TablePart) {
       guard let counts = part.column(.counts), let times = part.column(.times),
-        let logs = part.column(.logs), let sequences = part.column(.sequences),
-        let typeSizes = part.column(.typeSizes), let types = part.column(.types),
-        let attributeSizes = part.column(.attributeSizes),
-        let attributes = part.column(.attributes),
-        let payloadSizes = part.column(.payloadSizes), let payloads = part.column(.payloads)
+        let logs = part.column(.logs)
       else { return nil }
       self.counts = NumberReader(counts)
-      self.times = NumberReader(times)
+      self.times = part.encoding(.times) == TableFormat.numbers ? nil : NumberReader(times)
       self.logs = NumberReader(logs)
-      self.sequences = NumberReader(sequences)
-      self.typeSizes = NumberReader(typeSizes)
-      self.attributeSizes = NumberReader(attributeSizes)
-      self.payloadSizes = NumberReader(payloadSizes)
-      ends = (types.upperBound, attributes.upperBound, payloads.upperBound)
-      row = Row(
-        type: UInt32(types.lowerBound), attributes: UInt32(attributes.lowerBound),
-        payload: UInt32(payloads.lowerBound))
     }
 
     /// Whether every column was read to its end.
     var isAtEnd: Bool {
-      rowsOfName == 0 && rowsOfLog == 0 && counts.isAtEnd && times.isAtEnd && logs.isAtEnd
-        && sequences.isAtEnd && typeSizes.isAtEnd && attributeSizes.isAtEnd
-        && payloadSizes.isAtEnd && Int(row.type) == ends.types
-        && Int(row.attributes) == ends.attributes && Int(row.payload) == ends.payloads
+      rowsOfName == 0 && rowsOfLog == 0 && counts.isAtEnd && times?.isAtEnd ?? true && logs.isAtEnd
     }
 
-    /// Reads the next row; false when a number does not hold.
+    /// Reads the next row, the `index`-th; false when a number does not hold.
     @inline(__always)
-    mutating func next(_ span: RawSpan, _ rowCount: Int, _ nameCount: Int) -> Bool {
+    mutating func next(
+      _ span: RawSpan, _ numbers: borrowing NumberBuffer, _ index: Int, _ rowCount: Int,
+      _ nameCount: Int
+    ) -> Bool {
       if rowsOfName == 0 {
         guard nextName < nameCount, let rows = counts.count(span, max: rowCount), rows > 0
         else { return false }
@@ -143,42 +167,33 @@ package struct TableBlock: ~Copyable {
         rowsOfLog = rows
         row.log = UInt8(log)
       }
-      guard let time = times.time(span, since: time),
-        let sequence = sequences.sequence(span, after: row.sequence),
-        let type = typeSizes.count(span, max: ends.types &- Int(row.type)),
-        let attributes = attributeSizes.count(span, max: ends.attributes &- Int(row.attributes)),
-        let payload = payloadSizes.count(span, max: ends.payloads &- Int(row.payload))
-      else { return false }
-      self.time = time
+      if times == nil {
+        time = Timestamp(nearNanoseconds: Int64(bitPattern: numbers[rowCount &+ index]))
+      } else {
+        guard let next = times?.time(span, since: time) else { return false }
+        time = next
+      }
       if time < earliest { earliest = time }
       if latest < time { latest = time }
       row.seconds = time.seconds
       row.nanoseconds = time.nanoseconds
-      row.sequence = sequence
-      nextStart = (
-        row.type &+ UInt32(truncatingIfNeeded: type),
-        row.attributes &+ UInt32(truncatingIfNeeded: attributes),
-        row.payload &+ UInt32(truncatingIfNeeded: payload)
-      )
+      row.sequence = numbers[index]
       rowsOfName &-= 1
       rowsOfLog &-= 1
       return true
-    }
-
-    /// Goes on to where the row behind begins.
-    @inline(__always)
-    mutating func pass() {
-      row.type = nextStart.type
-      row.attributes = nextStart.attributes
-      row.payload = nextStart.payload
     }
   }
 
   private mutating func readRows() -> Bool {
     rows.removeAll(keepingCapacity: true)
-    guard part.rowCount > 0, part.rowCount <= TableFormat.rowCountMax,
-      let times = TableBlock.readRows(part, nameCount: nameEnds.count, &rows)
+    guard TableBlock.readNumbers(part, &numbers),
+      let times = TableBlock.readRows(part, numbers, nameCount: nameEnds.count, &rows)
     else { return false }
+    for row in rows.indices {
+      rows[row].type = typeStarts[row]
+      rows[row].attributes = attributeStarts[row]
+      rows[row].payload = payloadStarts[row]
+    }
     earliest = times.lowerBound
     latest = times.upperBound
     return true
@@ -186,14 +201,16 @@ package struct TableBlock: ~Copyable {
 
   /// The range of the rows' times; nil unless every number holds.
   private static func readRows(
-    _ part: borrowing TablePart, nameCount: Int, _ rows: inout [Row]
+    _ part: borrowing TablePart, _ numbers: borrowing NumberBuffer, nameCount: Int,
+    _ rows: inout [Row]
   ) -> ClosedRange<Timestamp>? {
     guard var progress = Progress(part) else { return nil }
     rows.reserveCapacity(part.rowCount + 1)
-    for _ in 0..<part.rowCount {
-      guard progress.next(part.bytes, part.rowCount, nameCount) else { return nil }
+    for index in 0..<part.rowCount {
+      guard progress.next(part.bytes, numbers, index, part.rowCount, nameCount) else {
+        return nil
+      }
       rows.append(progress.row)
-      progress.pass()
     }
     rows.append(progress.row)
     guard progress.isAtEnd, Int(progress.nextName) == nameCount else { return nil }
@@ -291,10 +308,13 @@ package struct TableBlock: ~Copyable {
 
   private static let noFields = StoredEvent().fields
 
-  /// The decoded columns.
+  /// The types, attributes and payloads of all rows.
   var bytes: RawSpan {
-    @_lifetime(borrow self) get { part.bytes }
+    @_lifetime(borrow self) get { texts.bytes }
   }
+
+  /// Bytes of its columns, decoded.
+  var rawByteCount: Int { texts.count }
 
   /// How long the row's parts are.
   @inline(__always)
@@ -316,15 +336,15 @@ package struct TableBlock: ~Copyable {
     memory.copy(names.memory.bytes(nameRange(Int(entry.name))), to: offset &+ LineSizes.streamStart)
     var place = offset &+ sizes.streamEnd
     memory.store(Byte.space, at: place)
-    part.copy(range(entry.type, sizes.type), to: &memory, at: place &+ 1)
+    memory.copy(texts.memory.bytes(range(entry.type, sizes.type)), to: place &+ 1)
     place = offset &+ sizes.typeEnd
     if sizes.attributes > 0 {
       memory.store(Byte.space, at: place)
-      part.copy(range(entry.attributes, sizes.attributes), to: &memory, at: place &+ 1)
+      memory.copy(texts.memory.bytes(range(entry.attributes, sizes.attributes)), to: place &+ 1)
       place &+= 1 &+ Int(sizes.attributes)
     }
     memory.store(Byte.tab, at: place)
-    part.copy(range(entry.payload, sizes.payload), to: &memory, at: place &+ 1)
+    memory.copy(texts.memory.bytes(range(entry.payload, sizes.payload)), to: place &+ 1)
   }
 
   @inline(__always)

@@ -83,10 +83,10 @@ package struct TableBuilder<Files: FileSystem>: ~Copyable {
     try write(folder + "/" + part)
   }
 
-  private mutating func write(_ target: String) throws(TableError) {
+  private mutating func write(_ target: String, _ effort: TableEffort = .fast) throws(TableError) {
     guard let bucket = run.sort(.day, tableCountMax: 1).first else { return }
     do throws(FileError) {
-      _ = try run.write(bucket, files, path: target, store: store, covered: covered)
+      _ = try run.write(bucket, files, path: target, store: store, covered: covered, effort: effort)
     } catch {
       throw TableError(path: error.path, fault: .file(error))
     }
@@ -124,7 +124,7 @@ package struct TableBuilder<Files: FileSystem>: ~Copyable {
         if run.isEmpty {
           try writeEmpty(folder + "/" + unfinished)
         } else {
-          try write(folder + "/" + unfinished)
+          try write(folder + "/" + unfinished, .thorough)
         }
       } else {
         try writePart()

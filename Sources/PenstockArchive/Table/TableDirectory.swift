@@ -65,11 +65,11 @@ struct DirectoryWriter: ~Copyable {
   }
 
   /// Puts the page together; it will stand at `offset`.
-  mutating func finishPage(_ part: inout PartBuilder, at offset: Int) {
+  mutating func finishPage(_ part: inout PartBuilder, at offset: Int, _ effort: TableEffort) {
     part.begin(.page, rowCount: count, columnCount: 2)
     part.put(.pageNames, &names)
     part.put(.pageStreams, &streams)
-    _ = part.finish()
+    part.finish(effort)
     pages.append(varint: offset - previousEnd)
     pages.append(varint: part.byteCount)
     pages.append(varint: count)

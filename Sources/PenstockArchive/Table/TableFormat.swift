@@ -17,22 +17,24 @@
 //       60   4  CRC-32C of bytes 0 … 59
 //
 //     Blocks, pages and the footer are parts. Parts follow each other without a gap.
-//     part     24 bytes, a column entry of 12 bytes for each column, the columns as stored
+//     part     24 bytes, a column entry of 8 bytes for each column, the pool as stored
 //        0   4  magic: "blk1", "dir1", "idx1" or "ftr1"
 //        4   4  rows: events of a block, streams of a page, values of an index, blocks of the footer
-//        8   4  columns
-//       12   4  stored bytes: entries and columns
-//       16   4  raw bytes: all columns, decoded
+//        8   2  columns
+//       10   2  packing of the pool: 0 as it is   1 LZ4 block
+//       12   4  stored bytes: entries and pool
+//       16   4  bytes of the pool, unpacked
 //       20   4  CRC-32C of bytes 0 … 19 and the stored bytes
-//     entry    kind u16, encoding u16, raw bytes u32, stored bytes u32
+//     pool     the columns, one after the other
+//     entry    kind u16, encoding u16, bytes in the pool u32
 //     kinds    of a block
 //               1 names            keys of its streams and groups (StreamKey), front-coded
 //               2 counts           for each name: rows                              (varints)
-//               3 times            nanoseconds − those of the row before            (zigzag)
+//               3 times            0: nanoseconds − those of the row before         (zigzag)
+//                                  1: nanoseconds since 1970, 64 bits, signed       (numbers)
 //               4 logs             runs: log, rows                                  (varints)
-//               5 sequences        sequence − that of the row before                (zigzag)
-//               6 type sizes   7 attribute sizes   8 payload sizes                  (varints)
-//               9 types       10 attributes       11 payloads                       (bytes)
+//               5 sequences        1: sequences                                     (numbers)
+//               9 types       10 attributes       11 payloads                       (texts)
 //              of a page: streams and their groups, ascending over all pages
 //              32 names            their keys, front-coded
 //              33 streams          for each: events, first block − that of the one before, last
@@ -46,10 +48,10 @@
 //              of the footer
 //              48 pages            for each: offset − end of the page before, bytes, streams,
 //                                  bytes of the first name, that name               (varints)
-//              49 blocks           for each: offset − end of the block before, bytes, raw bytes,
-//                                  rows, first stream − that of the block before, last stream −
-//                                  first stream, first time − that of the block before (zigzag),
-//                                  last time − first time                           (varints)
+//              49 blocks           for each: offset − end of the block before, bytes, bytes of its
+//                                  texts, rows, first stream − that of the block before, last
+//                                  stream − first stream, first time − that of the block before
+//                                  (zigzag), last time − first time                 (varints)
 //              50 covered          for each log: log, first and last sequence, first and last
 //                                  segment                                          (varints)
 //              51 replaced         of a joined table, those it was made from: bytes of the name in
@@ -60,7 +62,8 @@
 //                                  value                                            (varints)
 //              A reader skips kinds from 0x8000 on that it does not know. Any other unknown kind,
 //              and an unknown encoding, means that a newer version wrote the part.
-//     encoding 0 raw   1 LZ4 block
+//     encoding how a column's bytes are made: 0 but where more are told here or there
+//     numbers  NumberColumn.swift tells what they look like   texts   TextColumn.swift
 //     name     bytes shared with the name before, bytes that follow (varints), those bytes; the
 //              first of a part shares none
 //     varint   seven bits a byte, lowest first, the top bit set on all but the last; at most 19
@@ -84,20 +87,22 @@ enum TableFormat {
   static let headerByteCount = 64
   static let trailerByteCount = 64
   static let partHeaderByteCount = 24
-  static let entryByteCount = 12
+  static let entryByteCount = 8
   static let headerMagic: StaticString = "penstock-table\n\0"
   static let trailerMagic: StaticString = "pstkend\n"
 
-  /// Bytes of lines after which a block is closed: larger blocks gained 4 % in size and made a
-  /// single event dearer to read.
-  static let blockByteCount = 256 << 10
+  /// Bytes of lines after which a block is closed. Larger blocks gain little and make a single event
+  /// dearer to read.
+  static func blockByteCount(_ effort: TableEffort) -> Int {
+    effort == .fast ? 256 << 10 : 512 << 10
+  }
   /// Raw bytes after which a page of the directory is closed: what a search for one stream reads.
   static let pageByteCount = 16 << 10
   /// Most rows a block may have. The shortest line has 36 bytes, so a block is full at 7,500.
   static let rowCountMax = 1 << 16
-  /// Most raw bytes of a block or a page a reader accepts: a block's worth and one event of the
-  /// largest size, escaped, twice over.
-  static let rawByteCountMax = 8 << 20
+  /// Most bytes of a pool, and of the texts of a column, a reader accepts: a block's worth and one
+  /// event of the largest size, escaped, several times over.
+  static let rawByteCountMax = 16 << 20
   /// Most raw bytes of a footer a reader accepts: a million blocks and pages.
   static let footerByteCountMax = 256 << 20
   /// An LZ4 block cannot hold more than this many times its own size.
@@ -118,15 +123,30 @@ enum TableFormat {
   /// What a column holds.
   enum Column: UInt16, CaseIterable {
     case names = 1
-    case counts, times, logs, sequences, typeSizes, attributeSizes, payloadSizes, types, attributes,
-      payloads
+    case counts, times, logs, sequences
+    case types = 9
+    case attributes, payloads
     case pageNames = 32
     case pageStreams
     case indexValues = 40
     case indexPostings
     case pages = 48
     case blocks, covered, replaced, indexKeys, indexPages
+
+    /// The highest encoding this version reads.
+    var encodingMax: UInt16 {
+      switch self {
+      case .times, .sequences: TableFormat.numbers
+      case .types, .attributes, .payloads: TextColumn.templates
+      case .names, .counts, .logs, .pageNames, .pageStreams, .indexValues, .indexPostings, .pages,
+        .blocks, .covered, .replaced, .indexKeys, .indexPages:
+        0
+      }
+    }
   }
+
+  /// The encoding of times and sequences that are numbers.
+  static let numbers: UInt16 = 1
 }
 
 /// The hash a table is proved by: the sum over its events, so that order does not matter.

@@ -63,11 +63,13 @@ struct IndexPageWriter: ~Copyable {
   }
 
   /// Puts the page together; it will stand at `offset`.
-  mutating func finishPage(_ part: inout PartBuilder, at offset: Int, key: Int, section: Int) {
+  mutating func finishPage(
+    _ part: inout PartBuilder, at offset: Int, key: Int, section: Int, _ effort: TableEffort
+  ) {
     part.begin(.index, rowCount: count, columnCount: 2)
     part.put(.indexValues, &values)
     part.put(.indexPostings, &postings)
-    _ = part.finish()
+    part.finish(effort)
     pages.append(varint: key)
     pages.append(varint: section)
     pages.append(varint: offset - previousEnd)

@@ -1,5 +1,6 @@
 // A part of a table, written and read: a head, column entries, columns. Blocks, pages of the
-// directory and the footer are parts; what their columns mean is told elsewhere.
+// directory and the footer are parts; what their columns mean is told elsewhere. The columns are
+// compressed together: short ones share much with each other.
 
 internal import PenstockCore
 
@@ -8,9 +9,11 @@ struct PartHead {
   var kind: TableFormat.Part
   var rowCount: Int
   var columnCount: Int
+  var packing: UInt16
   /// Bytes behind the head.
   var storedByteCount: Int
-  var rawByteCount: Int
+  /// Bytes of the columns.
+  var poolByteCount: Int
   var checksum: UInt32
 
   /// Nil unless a part may begin like this.
@@ -20,25 +23,29 @@ struct PartHead {
     else { return nil }
     self.kind = kind
     rowCount = Int(span.word(at: offset) >> 32)
-    columnCount = Int(UInt32(truncatingIfNeeded: span.word(at: offset + 8)))
+    columnCount = Int(UInt16(truncatingIfNeeded: span.word(at: offset + 8)))
+    packing = UInt16(truncatingIfNeeded: span.word(at: offset + 8) >> 16)
     storedByteCount = Int(span.word(at: offset + 8) >> 32)
-    rawByteCount = Int(UInt32(truncatingIfNeeded: span.word(at: offset + 16)))
+    poolByteCount = Int(UInt32(truncatingIfNeeded: span.word(at: offset + 16)))
     checksum = UInt32(truncatingIfNeeded: span.word(at: offset + 16) >> 32)
-    guard columnCount <= TableFormat.columnCountMax,
-      columnCount * TableFormat.entryByteCount <= storedByteCount,
-      rawByteCount <= PartHead.rawByteCountMax(kind),
-      rawByteCount <= storedByteCount * TableFormat.expansionMax
+    guard columnCount <= TableFormat.columnCountMax, entryByteCount <= storedByteCount,
+      poolByteCount <= PartHead.poolByteCountMax(kind),
+      !PoolPacking.isKnown(packing)
+        || PoolPacking.mayDecode(
+          packing, stored: storedByteCount - entryByteCount, count: poolByteCount)
     else { return nil }
   }
 
+  /// Bytes of all entries.
+  var entryByteCount: Int { columnCount * TableFormat.entryByteCount }
   var byteCount: Int { TableFormat.partHeaderByteCount + storedByteCount }
 
-  static func rawByteCountMax(_ kind: TableFormat.Part) -> Int {
+  static func poolByteCountMax(_ kind: TableFormat.Part) -> Int {
     kind == .footer ? TableFormat.footerByteCountMax : TableFormat.rawByteCountMax
   }
 }
 
-/// A part's columns, decoded side by side into memory that is used again for the next part.
+/// A part's columns, side by side in memory that is used again for the next part.
 struct TablePart: ~Copyable {
   enum Reading: Equatable { case whole, damaged, newer }
 
@@ -50,8 +57,7 @@ struct TablePart: ~Copyable {
   private struct Place {
     var kind: TableFormat.Column
     var encoding: UInt16
-    var stored: ByteRange
-    var raw: ByteRange
+    var range: ByteRange
   }
 
   /// The columns.
@@ -61,18 +67,17 @@ struct TablePart: ~Copyable {
 
   /// Where a column lies in `bytes`; nil when the part has none of this kind.
   func column(_ kind: TableFormat.Column) -> ByteRange? {
-    places.first { $0.kind == kind }?.raw
+    places.first { $0.kind == kind }?.range
+  }
+
+  /// How a column of the part is made.
+  func encoding(_ kind: TableFormat.Column) -> UInt16 {
+    places.first { $0.kind == kind }?.encoding ?? 0
   }
 
   /// Appends bytes of `bytes` to `target`.
   func append(_ range: ByteRange, to target: inout ColumnBuffer) {
     target.append(memory.bytes(range))
-  }
-
-  /// Copies bytes of `bytes`.
-  @inline(__always)
-  func copy(_ range: ByteRange, to target: inout AlignedBuffer, at offset: Int) {
-    target.copy(memory.bytes(range), to: offset)
   }
 
   /// Reads and checks the part that fills `place` of the file.
@@ -95,14 +100,17 @@ struct TablePart: ~Copyable {
     guard let head = PartHead(stored.bytes(range)), head.kind == kind,
       head.byteCount == range.count, TablePart.isIntact(stored.bytes(range), head)
     else { return .damaged }
+    guard PoolPacking.isKnown(head.packing) else { return .newer }
     let reading = TablePart.places(stored, range, head, &places)
     guard reading == .whole else { return reading }
-    let rawByteCount = places.last?.raw.upperBound ?? 0
-    if memory.byteCount < rawByteCount { memory = AlignedBuffer(byteCount: rawByteCount) }
-    for place in places {
-      let isWhole = TablePart.decode(stored, place, &memory)
-      guard isWhole else { return .damaged }
+    if memory.byteCount < head.poolByteCount {
+      memory = AlignedBuffer(byteCount: head.poolByteCount)
     }
+    let start = range.lowerBound + TableFormat.partHeaderByteCount + head.entryByteCount
+    guard
+      PoolPacking.decode(
+        stored, start..<range.upperBound, head.packing, count: head.poolByteCount, into: &memory)
+    else { return .damaged }
     rowCount = head.rowCount
     return .whole
   }
@@ -117,46 +125,24 @@ struct TablePart: ~Copyable {
     _ places: inout [Place]
   ) -> Reading {
     let span = stored.bytes(range)
-    let base = range.lowerBound
-    var offset = TableFormat.partHeaderByteCount + head.columnCount * TableFormat.entryByteCount
-    var rawTotal = 0
-    var start = 0
+    var offset = 0
     for index in 0..<head.columnCount {
       let entry = TableFormat.partHeaderByteCount + index * TableFormat.entryByteCount
       let word = span.word(at: entry)
       let kind = UInt16(truncatingIfNeeded: word)
       let encoding = UInt16(truncatingIfNeeded: word >> 16)
-      let raw = Int(word >> 32)
-      let stored = Int(UInt32(truncatingIfNeeded: span.word(at: entry + 8)))
-      guard stored <= span.byteCount - offset, raw <= head.rawByteCount - rawTotal else {
-        return .damaged
-      }
-      rawTotal += raw
-      defer { offset += stored }
+      let count = Int(word >> 32)
+      guard count <= head.poolByteCount - offset else { return .damaged }
+      defer { offset += count }
       guard let column = TableFormat.Column(rawValue: kind) else {
         if kind >= TableFormat.skippableKind { continue }
         return .newer
       }
-      guard ColumnEncoding.isKnown(encoding) else { return .newer }
-      guard ColumnEncoding.mayDecode(encoding, stored: stored, rawByteCount: raw),
-        !places.contains(where: { $0.kind == column })
-      else { return .damaged }
-      places.append(
-        Place(
-          kind: column, encoding: encoding,
-          stored: (base + offset)..<(base + offset + stored),
-          raw: start..<(start + raw)))
-      start += raw
+      guard encoding <= column.encodingMax else { return .newer }
+      guard !places.contains(where: { $0.kind == column }) else { return .damaged }
+      places.append(Place(kind: column, encoding: encoding, range: offset..<(offset + count)))
     }
-    return offset == span.byteCount && rawTotal == head.rawByteCount ? .whole : .damaged
-  }
-
-  private static func decode(
-    _ stored: borrowing AlignedBuffer, _ place: Place, _ memory: inout AlignedBuffer
-  ) -> Bool {
-    ColumnEncoding.decode(
-      stored.bytes(place.stored), encoding: place.encoding, rawByteCount: place.raw.count,
-      into: &memory, at: place.raw.lowerBound)
+    return offset == head.poolByteCount ? .whole : .damaged
   }
 }
 
@@ -206,44 +192,56 @@ struct TableFile {
 /// Puts a part together.
 struct PartBuilder: ~Copyable {
   private(set) var buffer = ColumnBuffer(capacity: 256 << 10)
+  /// The columns, one after the other.
+  var pool = ColumnBuffer(capacity: 512 << 10)
   private var columnIndex = 0
-  private var rawByteCount = 0
+  private var columnCount = 0
+  /// Where the next column begins in `pool`.
+  private var columnStart = 0
 
   var byteCount: Int { buffer.count }
 
   /// Begins a part of `columnCount` columns.
   mutating func begin(_ kind: TableFormat.Part, rowCount: Int, columnCount: Int) {
     buffer.removeAll()
+    pool.removeAll()
     columnIndex = 0
-    rawByteCount = 0
+    columnStart = 0
+    self.columnCount = columnCount
     buffer.append(kind.rawValue)
     buffer.append(UInt32(rowCount))
     buffer.append(UInt32(columnCount))
-    for _ in 0..<(3 + 3 * columnCount) { buffer.append(UInt32(0)) }
+    for _ in 0..<(3 + 2 * columnCount) { buffer.append(UInt32(0)) }
   }
 
   /// Adds the next column and empties it.
   mutating func put(_ kind: TableFormat.Column, _ column: inout ColumnBuffer) {
-    let (encoding, byteCount) = buffer.append(encoded: column)
-    let entry = TableFormat.partHeaderByteCount + columnIndex * TableFormat.entryByteCount
-    buffer.replace(UInt32(kind.rawValue) | UInt32(encoding) << 16, at: entry)
-    buffer.replace(UInt32(column.count), at: entry + 4)
-    buffer.replace(UInt32(byteCount), at: entry + 8)
-    rawByteCount += column.count
-    columnIndex += 1
+    pool.append(column.bytes)
     column.removeAll()
+    end(kind, encoding: 0)
   }
 
-  /// Seals the part.
-  /// - Returns: its raw bytes.
-  mutating func finish() -> Int {
+  /// Ends the next column: what was appended to `pool` since the one before.
+  mutating func end(_ kind: TableFormat.Column, encoding: UInt16) {
+    precondition(columnIndex < columnCount)
+    let entry = TableFormat.partHeaderByteCount + columnIndex * TableFormat.entryByteCount
+    buffer.replace(UInt32(kind.rawValue) | UInt32(encoding) << 16, at: entry)
+    buffer.replace(UInt32(pool.count - columnStart), at: entry + 4)
+    columnStart = pool.count
+    columnIndex += 1
+  }
+
+  /// Packs the pool and seals the part.
+  mutating func finish(_ effort: TableEffort) {
+    precondition(columnIndex == columnCount)
     let start = TableFormat.partHeaderByteCount
+    let packing = buffer.append(packed: pool, effort)
+    buffer.replace(UInt32(columnCount) | UInt32(packing) << 16, at: 8)
     buffer.replace(UInt32(buffer.count - start), at: 12)
-    buffer.replace(UInt32(rawByteCount), at: 16)
+    buffer.replace(UInt32(pool.count), at: 16)
     let head = buffer.bytes.extracting(0..<20).checksum()
     let sum = buffer.bytes.extracting(start..<buffer.count).checksum(seed: head)
     buffer.replace(sum, at: 20)
-    return rawByteCount
   }
 
   /// Writes the part at `offset` of the file.

@@ -69,7 +69,7 @@ struct TableSalvage {
     }
     blocks.append(
       TableBlockEntry(
-        place: place, rawByteCount: head.rawByteCount, rowCount: head.rowCount, streams: 0...0,
+        place: place, rawByteCount: block.rawByteCount, rowCount: head.rowCount, streams: 0...0,
         earliest: min(block.earliest, block.latest), latest: max(block.earliest, block.latest)))
     return true
   }

@@ -46,10 +46,11 @@ package struct TableRow {
 package struct TableWriter<Files: FileSystem>: ~Copyable {
   private let files: Files
   private let file: File
+  private let effort: TableEffort
   private var offset: Int
   private var summary = TableSummary()
 
-  private var columns = BlockColumns()
+  private var columns: BlockColumns
   private var part = PartBuilder()
   private var directory = DirectoryWriter()
   private var blocks = BlockIndexWriter()
@@ -59,9 +60,12 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     key: [], eventCount: 0, blocks: 0...0, earliest: .latest, latest: .earliest)
 
   /// Creates the file, which must not exist.
-  /// - Parameter indexes: keys of attributes, escaped, or "type": their values are indexed.
+  /// - Parameters:
+  ///   - indexes: keys of attributes, escaped, or "type": their values are indexed.
+  ///   - effort: how much time may go into making it small.
   package init(
-    _ files: Files, path: String, store: StoreIdentifier, indexes keys: [[UInt8]] = []
+    _ files: Files, path: String, store: StoreIdentifier, indexes keys: [[UInt8]] = [],
+    effort: TableEffort = .fast
   ) throws(FileError) {
     var header = ColumnBuffer(capacity: TableFormat.headerByteCount)
     TableHeader(store: store).append(to: &header)
@@ -74,6 +78,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     }
     self.files = files
     self.file = file
+    self.effort = effort
+    columns = BlockColumns(effort)
     offset = header.count
     indexes = IndexWriter(keys)
   }
@@ -103,7 +109,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   }
 
   private mutating func endPage() throws(FileError) {
-    directory.finishPage(&part, at: offset)
+    directory.finishPage(&part, at: offset, effort)
     try part.write(files, file, at: offset)
     offset += part.byteCount
   }
@@ -144,7 +150,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   }
 
   private mutating func endSection() throws(FileError) {
-    try indexes.endSection(&part, files, file, &offset)
+    try indexes.endSection(&part, files, file, &offset, effort)
   }
 
   /// Writes what is left, footer and trailer, and syncs the file.
@@ -183,7 +189,7 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     part.put(.covered, &coverage)
     if !names.isEmpty { part.put(.replaced, &names) }
     indexes.put(&part)
-    _ = part.finish()
+    part.finish(effort)
     try part.write(files, file, at: offset)
     offset += part.byteCount
     var trailer = ColumnBuffer(capacity: TableFormat.trailerByteCount)
@@ -195,119 +201,6 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     summary.byteCount = offset + trailer.count
     try files.syncFile(file)
     return summary
-  }
-}
-
-/// The columns of the open block.
-struct BlockColumns: ~Copyable {
-  private var names = ColumnBuffer(capacity: 16 << 10)
-  private var counts = ColumnBuffer(capacity: 16 << 10)
-  private var times = ColumnBuffer(capacity: 64 << 10)
-  private var logs = ColumnBuffer(capacity: 4 << 10)
-  private var sequences = ColumnBuffer(capacity: 64 << 10)
-  private var typeSizes = ColumnBuffer(capacity: 16 << 10)
-  private var attributeSizes = ColumnBuffer(capacity: 16 << 10)
-  private var payloadSizes = ColumnBuffer(capacity: 16 << 10)
-  private var types = ColumnBuffer(capacity: 64 << 10)
-  private var attributes = ColumnBuffer(capacity: 256 << 10)
-  private var payloads = ColumnBuffer(capacity: 512 << 10)
-
-  private(set) var rowCount = 0
-  private(set) var earliest = Timestamp.latest
-  private(set) var latest = Timestamp.earliest
-  /// Numbers of the block's first and last stream in the directory.
-  private(set) var firstStream: UInt64 = 0
-  private(set) var lastStream: UInt64 = 0
-  private var lineByteCount = 0
-  private var nameByteCount = 0
-  private var previousName: [UInt8] = []
-  private var previousTime = Timestamp(seconds: 0, nanoseconds: 0)
-  private var previousSequence: UInt64 = 0
-  private var rowsOfName: UInt64 = 0
-  private var log: LogNumber?
-  private var rowsOfLog: UInt64 = 0
-
-  var isFull: Bool {
-    lineByteCount >= TableFormat.blockByteCount || rowCount == TableFormat.rowCountMax
-  }
-
-  /// Begins the rows of the stream with this name and number.
-  mutating func begin(name: [UInt8], number: UInt64) {
-    endName()
-    if rowCount == 0 { firstStream = number }
-    lastStream = number
-    names.append(name: name, after: previousName)
-    previousName = name
-    nameByteCount = name.count
-  }
-
-  @inline(__always)
-  mutating func add(_ row: TableRow, _ bytes: RawSpan) {
-    if log != row.log { begin(row.log) }
-    rowsOfName &+= 1
-    rowsOfLog &+= 1
-    times.append(row.time, since: previousTime)
-    previousTime = row.time
-    if row.time < earliest { earliest = row.time }
-    if latest < row.time { latest = row.time }
-    sequences.append(sequence: row.sequence.value, after: previousSequence)
-    previousSequence = row.sequence.value
-    typeSizes.append(varint: UInt64(row.type.count))
-    attributeSizes.append(varint: UInt64(row.attributes.count))
-    payloadSizes.append(varint: UInt64(row.payload.count))
-    types.append(bytes.extracting(row.type))
-    attributes.append(bytes.extracting(row.attributes))
-    payloads.append(bytes.extracting(row.payload))
-    rowCount &+= 1
-    lineByteCount &+=
-      LineSizes.streamStart &+ 4 &+ nameByteCount &+ row.type.count &+ row.attributes.count
-      &+ row.payload.count
-  }
-
-  private mutating func begin(_ log: LogNumber) {
-    endLog()
-    self.log = log
-  }
-
-  private mutating func endName() {
-    guard rowsOfName > 0 else { return }
-    counts.append(varint: rowsOfName)
-    rowsOfName = 0
-  }
-
-  private mutating func endLog() {
-    guard let log, rowsOfLog > 0 else { return }
-    logs.append(varint: UInt64(log.value))
-    logs.append(varint: rowsOfLog)
-    rowsOfLog = 0
-  }
-
-  /// Puts the block together and begins the next.
-  /// - Returns: its raw bytes.
-  mutating func finish(_ part: inout PartBuilder) -> Int {
-    endName()
-    endLog()
-    part.begin(.block, rowCount: rowCount, columnCount: 11)
-    part.put(.names, &names)
-    part.put(.counts, &counts)
-    part.put(.times, &times)
-    part.put(.logs, &logs)
-    part.put(.sequences, &sequences)
-    part.put(.typeSizes, &typeSizes)
-    part.put(.attributeSizes, &attributeSizes)
-    part.put(.payloadSizes, &payloadSizes)
-    part.put(.types, &types)
-    part.put(.attributes, &attributes)
-    part.put(.payloads, &payloads)
-    rowCount = 0
-    lineByteCount = 0
-    earliest = .latest
-    latest = .earliest
-    previousName = []
-    previousTime = Timestamp(seconds: 0, nanoseconds: 0)
-    previousSequence = 0
-    log = nil
-    return part.finish()
   }
 }
 

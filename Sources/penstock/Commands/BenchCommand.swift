@@ -8,7 +8,7 @@ internal import PenstockCore
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure speed on this machine.",
-    subcommands: [BenchIngest.self, BenchParse.self, BenchRecovery.self])
+    subcommands: [BenchIngest.self, BenchParse.self, BenchRecovery.self, BenchCompress.self])
 }
 
 struct BenchParse: ParsableCommand {
@@ -74,6 +74,50 @@ struct BenchRecovery: ParsableCommand {
       let report = RecoveryReport(suite)
       print(report.text)
       print(report.barText, terminator: "")
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+  }
+}
+
+struct BenchCompress: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compress",
+    abstract:
+      "Measure how small tables are, beside lz4, zstd and xz, and how quickly they are read.")
+
+  @Option(help: "Folder on the file system to measure.")
+  var data = "."
+
+  @Option(help: "Rounds of speed, 1 to 100.")
+  var rounds = 3
+
+  @Flag(help: "Few lines, and little of them.")
+  var quick = false
+
+  @Option(help: "Folder of log files; default: ../shared/corpora when it is there.")
+  var corpora: String?
+
+  func run() throws {
+    guard (1...100).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100") }
+    let folder = data + "/penstock-bench-\(System.processIdentifier)"
+    Interruption.watch()
+    defer { ScratchFolder.remove(folder) }
+    do {
+      try LinuxFileSystem().makeDirectory(folder)
+      let found = CompressCorpus.locate(given: corpora)
+      if found == nil {
+        let place = corpora ?? "../shared/corpora"
+        print("no log files: \(place) holds no folder loghub; only lines made here")
+      }
+      let all =
+        (found.map { CompressCorpus.files(in: $0) } ?? [])
+        + CompressCorpus.generated(eventCount: quick ? 500 : 20_000)
+      var suite = try CompressSuite(
+        folder: folder, all, speedByteCount: quick ? 256 << 10 : 16 << 20)
+      for _ in 0..<rounds { try suite.runRound() }
+      print(suite.table)
+      print(suite.barText, terminator: "")
     } catch {
       throw CommandFailure("\(error)")
     }

@@ -97,10 +97,11 @@ extension ModelEvent {
   /// Writes events as a table and gives what was written.
   static func write<Files: FileSystem>(
     _ events: [ModelEvent], _ files: Files, path: String,
-    store: StoreIdentifier = StoreIdentifier(high: 1, low: 2), indexes: [String] = []
+    store: StoreIdentifier = StoreIdentifier(high: 1, low: 2), indexes: [String] = [],
+    effort: TableEffort = .fast
   ) throws -> TableSummary {
     var writer = try TableWriter(
-      files, path: path, store: store, indexes: indexes.map { Array($0.utf8) })
+      files, path: path, store: store, indexes: indexes.map { Array($0.utf8) }, effort: effort)
     var stream: [UInt8]?
     var hash: UInt64 = 0
     for event in events.sorted(by: ModelEvent.precedes) {

@@ -24,15 +24,16 @@ import Testing
     ]
   }
 
-  /// Several streams, a late event, equal times, repeated payloads that compress.
+  /// Several streams, a late event, equal times, payloads that are taken apart.
   private func manyEvents() throws -> [ModelEvent] {
     try (1...60).map { number in
       let second = number == 50 ? 10 : number / 2
       let time = Timestamp(seconds: 1_795_232_872 + Int64(second), nanoseconds: 500)
       return try event(
         UInt8(number % 2), UInt64(number),
-        "\(time.text) syslog/web-\(number % 3) sshd facility=auth severity=info\t"
-          + "Failed password for root from 10.0.0.\(number % 7)")
+        "\(time.text) syslog/web-\(number % 3) sshd facility=auth _id=0000ab\(number + 20)\t"
+          + "Failed password for root from 10.0.0.\(number % 7) port \(number * 991) "
+          + "key a1b\(number)c2")
     }
   }
 
@@ -66,7 +67,7 @@ import Testing
     #expect(try read(bytes) == manyEvents().sorted { $0.key < $1.key })
     let files = MemoryFileSystem()
     let summary = try ModelEvent.write(
-      try manyEvents(), files, path: Self.path, store: Self.store)
+      try manyEvents(), files, path: Self.path, store: Self.store, effort: .thorough)
     #expect(summary.eventCount == 60 && summary.streamCount == 3)
   }
 }

@@ -33,7 +33,8 @@ import Testing
     let events = try ModelEvent.random(shape, &random)
     let files = MemoryFileSystem()
     let summary = try ModelEvent.write(
-      events, files, path: Self.path, indexes: seed % 2 == 0 ? ["type", "key1"] : [])
+      events, files, path: Self.path, indexes: seed % 2 == 0 ? ["type", "key1"] : [],
+      effort: seed % 3 == 0 ? .thorough : .fast)
     let sorted = events.sorted { $0.key < $1.key }
     #expect(summary.eventCount == UInt64(events.count), "seed \(seed)")
     #expect(try TableReader(files, path: Self.path).verify().isEmpty, "seed \(seed)")
