@@ -85,7 +85,8 @@ struct TextColumnNumbers {
   private let leadingCount: Int
   /// Column of the n-th slot of a kind, plus one.
   private var shared = [Int32](repeating: 0, count: 32 * TextColumn.slotCountMax)
-  private var ordinals = [Int](repeating: 0, count: 32)
+  /// For each kind, its slots in this template so far: fewer than `slotCountMax`.
+  private var ordinals = InlineArray<32, UInt8>(repeating: 0)
   private var slotIndex = 0
   private var isOwn = false
 
@@ -95,7 +96,7 @@ struct TextColumnNumbers {
   }
 
   mutating func begin(template number: Int) {
-    for kind in ordinals.indices { ordinals[kind] = 0 }
+    ordinals = InlineArray(repeating: 0)
     slotIndex = 0
     isOwn = number < ownCount
   }
@@ -104,14 +105,14 @@ struct TextColumnNumbers {
   mutating func next(_ mark: UInt8) -> Int {
     let kind = Int(mark & 31)
     defer {
-      ordinals[kind] += 1
+      ordinals[kind] &+= 1
       slotIndex += 1
     }
     if isOwn, slotIndex >= leadingCount {
       columnCount += 1
       return columnCount - 1
     }
-    let place = kind * TextColumn.slotCountMax + ordinals[kind]
+    let place = kind * TextColumn.slotCountMax + Int(ordinals[kind])
     if shared[place] == 0 {
       columnCount += 1
       shared[place] = Int32(columnCount)
