@@ -121,7 +121,7 @@ enum SessionFuzz {
     let io = FuzzIO(machine, memory, limits)
     var shard = try Shard(
       io: io, memory: memory, configuration: configuration, control: FuzzMachine.control,
-      statistics: statistics, frontier: frontier, publishedBefore: .none, recovered: recovered)
+      statistics: statistics, frontier: frontier, recovered: recovered)
     return shard.run()
   }
 
