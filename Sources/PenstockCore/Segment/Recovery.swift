@@ -212,8 +212,9 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     -> (batch: BatchNumber, sequence: SequenceNumber)
   {
     let lastBatch = scans.map { max($0.number.value, $0.durable.value) }.max() ?? 0
-    // What the page or the manifest says may be anything; what was scanned is possible.
-    let told = min(max(coveredThrough.value, frontier?.value ?? 0), BatchLine.numberMax)
+    // What the page or the manifest says may be anything, and must leave numbers that are possible;
+    // what was scanned is possible.
+    let told = min(max(coveredThrough.value, frontier?.value ?? 0), BatchLine.numberMax / 2)
     let lastSequence = max(scans.map(\.sequence.value).max() ?? 0, told)
     let batch = segment.value * Limits.batchNumberJump
     let sequence = segment.value * Limits.sequenceJump

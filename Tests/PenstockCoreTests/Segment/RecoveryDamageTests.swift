@@ -81,9 +81,18 @@ struct RecoveryDamageTests {
     let log = TestLog()
     var writer = TestSegmentWriter()
     log.put(1, writer.segment(1, [TestBatch(number: 1, first: 1, durable: 0, payloads: ["a"])]))
-    let recovered = try log.recover(frontier: .max)
-    #expect(recovered.nextSequence.value > BatchLine.numberMax)
-    #expect(try log.events().map(\.payload) == ["a"])
+    let recovered = try log.recover(frontier: .max, segmentByteCount: 64 << 10)
+    writer.checksum = recovered.lastChecksum
+    var bytes = log.bytes(2)
+    let next = writer.bytes(
+      TestBatch(
+        number: recovered.lastBatch.value + 1, first: recovered.nextSequence.value,
+        durable: recovered.lastBatch.value, payloads: ["b"]), salt: recovered.header.salt)
+    bytes.replaceSubrange(recovered.nextOffset..<(recovered.nextOffset + next.count), with: next)
+    log.put(2, bytes)
+    #expect(try log.events().map(\.payload) == ["a", "b"])
+    try log.recover(frontier: .max)
+    #expect(try log.events().map(\.payload) == ["a", "b"])
   }
 
   @Test(arguments: [1, 2], 0..<8)
