@@ -114,10 +114,15 @@ package struct BatchLine: Equatable, Sendable {
   /// exhaust them; those that go on behind any others always exist.
   package static let numberMax: UInt64 = 1 << 62
 
+  /// Bytes an event line has at least: one, and its LF. More events than fit are none of a writer's,
+  /// and so many batches may be copied into one that their count has to be a count.
+  private static let eventByteCountMin: UInt32 = 2
+
   /// Whether a log can hold a batch of these numbers.
   package var isPossible: Bool {
     number > .none && number.value <= BatchLine.numberMax && durable < number
       && firstSequence > .none && firstSequence.value <= BatchLine.numberMax
+      && eventCount <= byteCount / BatchLine.eventByteCountMin
   }
 
   /// Writes the line at `offset` of `memory` and seals it: the checksum covers the `byteCount`

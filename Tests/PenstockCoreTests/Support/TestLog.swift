@@ -12,6 +12,8 @@ struct TestBatch {
   var lines: [String] = []
   /// Overrides the checksum of the batch before it.
   var previous: UInt32?
+  /// Overrides how many events the batch says it holds.
+  var eventCount: UInt32?
 }
 
 /// One stored event, as tests compare them.
@@ -69,7 +71,8 @@ struct TestSegmentWriter {
     for payload in batch.payloads { content += Array(TestSegmentWriter.line(payload).utf8) }
     let line = BatchLine(
       number: BatchNumber(batch.number), firstSequence: SequenceNumber(batch.first),
-      eventCount: UInt32(batch.payloads.count), byteCount: UInt32(content.count),
+      eventCount: batch.eventCount ?? UInt32(batch.payloads.count),
+      byteCount: UInt32(content.count),
       at: TestSegmentWriter.at, durable: BatchNumber(batch.durable),
       previousChecksum: batch.previous ?? checksum, salt: salt)
     var memory = AlignedBuffer(byteCount: BatchLine.textByteCount + content.count)
