@@ -14,8 +14,11 @@
 //    header block that are not filler.
 //
 // 2. The log table: the log is walked in order of segments and offsets, and at each thing found the
-//    one row that fits says what is done. D is the highest `durable` of any valid batch of the log;
-//    a number is proved when it is ≤ D, or when the frontier covers its events.
+//    one row that fits says what is done. D is the highest `durable` of the valid batches from the
+//    newest back to the first segment that holds one it proves. A batch is proved when its number is
+//    ≤ D or the frontier covers its events, and so is everything in front of it, since barriers
+//    complete in order; everything in front of a recovery batch that is not ended is proved as well,
+//    since recovery leaves nothing else in place.
 //
 //     found          ended  in tail  proved      verdict
 //     anything       yes    –        –           passOver     an older recovery decided it
@@ -31,7 +34,8 @@
 //     damaged end    no     no       all, some   rotThenTail  acknowledged, and nothing behind it
 //     damaged end    no     no       none        tail         the torn end of a crash
 //
-//    Ended: at or behind the offset an `#end` line of a batch that counts states for its segment.
+//    Ended: at or behind the offset an `#end` line of a batch states for its segment that is not
+//    ended itself. So a recovery batch is never part of a tail: it counts, or a newer one ended it.
 //    Gap: batches are missing between two valid ones, with or without damaged bytes. Stray bytes:
 //    damaged bytes between two batches of which the second follows the first. Contradiction: two
 //    batches of which the second is not behind the first. Damaged end: damaged bytes, or batches the

@@ -214,7 +214,7 @@ private struct LogReader<Files: FileSystem>: ~Copyable {
       scans.append(try scanner.scan(name, behind: previous?.proved(in: name) ?? []))
     }
     scans.reverse()
-    let proof = max(LogWalk.proof(of: scans), proof)
+    let proof = max(LookBack(scans).proof, proof)
     let reading = LogWalk.read(scans, proof: proof, frontier: frontier, from: start)
     guard !reading.rotten.isEmpty else { return reading }
     for index in scans.indices.reversed()

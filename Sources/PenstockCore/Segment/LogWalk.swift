@@ -1,6 +1,6 @@
 // Walks a log's scanned segments in order and says, by the log table, what counts.
 //
-//     scans (ascending) → where segments end → D → walk: serve | carry | damage
+//     scans (ascending) → look back: ends, D → reach of proof → walk: serve | carry | damage
 //
 // Pure: no I/O, no state beyond one walk. Recovery and readers walk the same way, so a reader
 // without a daemon shows exactly what recovery would keep.
@@ -33,13 +33,25 @@ package struct LogReading: Sendable {
   package var rotten: [ClosedRange<Int>] = []
 }
 
+/// Where something stands in the log: its scan, and its offset there.
+private struct Place: Comparable {
+  var scan: Int
+  var offset: Int
+
+  static func < (left: Place, right: Place) -> Bool {
+    (left.scan, left.offset) < (right.scan, right.offset)
+  }
+}
+
 /// One walk.
 package struct LogWalk {
   private let scans: [SegmentScan]
   private let proof: BatchNumber
   private let frontier: SequenceNumber?
   private let start: LogStart
-  private let ends: [SegmentNumber: Int]
+  private let look: LookBack
+  /// The last thing that shows everything before it to be durable.
+  private let reach: Place?
   private var reading: LogReading
   private var isInTail = false
   /// Damaged stretches met since the last batch that counts.
@@ -51,28 +63,9 @@ package struct LogWalk {
   private var firstDropped: BatchNumber?
   private var lastDropped: BatchNumber?
 
-  /// The highest `durable` that the batches of `scans` state.
-  package static func proof(of scans: [SegmentScan]) -> BatchNumber {
-    scans.filter { $0.verdict.counts }.map(\.durable).max() ?? .none
-  }
-
-  /// Where each segment ends, by the `#end` lines of batches that count: read from the newest
-  /// segment to the oldest, so that a line in a batch that is itself ended does not count.
-  package static func ends(of scans: [SegmentScan]) -> [SegmentNumber: Int] {
-    var ends: [SegmentNumber: Int] = [:]
-    for scan in scans.reversed() where scan.verdict.counts {
-      let end = ends[scan.name.number] ?? Int.max
-      for found in scan.ends where found.batchOffset < end {
-        let number = found.line.name.number
-        ends[number] = min(ends[number] ?? Int.max, found.line.offset)
-      }
-    }
-    return ends
-  }
-
   /// Reads the log whose segments are `scans`, in ascending order.
   /// - Parameters:
-  ///   - proof: batches up to this one are proved; `proof(of:)`, or what it was earlier.
+  ///   - proof: batches up to this one are proved; what a `LookBack` found, or what it was earlier.
   ///   - frontier: events up to this one are proved as well.
   ///   - start: what came before the first of `scans`.
   package static func read(
@@ -91,7 +84,8 @@ package struct LogWalk {
     self.scans = scans
     self.proof = proof
     self.frontier = frontier
-    ends = LogWalk.ends(of: scans)
+    look = LookBack(scans)
+    reach = LogWalk.reach(scans, look, proof, frontier)
     reading = LogReading(
       accepted: Array(repeating: [], count: scans.count), servedEnd: scans.map(\.alignment))
     if case .behind(let last) = start {
@@ -100,11 +94,30 @@ package struct LogWalk {
     }
   }
 
+  /// Barriers complete in order, so what stands before a batch known durable is durable too. So is
+  /// what stands before a recovery batch: recovery leaves nothing else in place.
+  private static func reach(
+    _ scans: [SegmentScan], _ look: LookBack, _ proof: BatchNumber, _ frontier: SequenceNumber?
+  ) -> Place? {
+    for (index, scan) in scans.enumerated().reversed() where scan.verdict.counts {
+      let end = look.end(of: scan.name)
+      let recovery = scan.ends.last { $0.batchOffset < end }?.batchOffset
+      let proved = scan.items.last { item in
+        guard case .batch(let extent, _) = item, extent.offset < end else { return false }
+        return extent.isCovered(by: proof, frontier)
+      }?.offset
+      if let offset = [recovery, proved].compactMap(\.self).max() {
+        return Place(scan: index, offset: offset)
+      }
+    }
+    return nil
+  }
+
   private mutating func meet(_ index: Int) {
     let scan = scans[index]
     reportFile(scan)
     guard scan.verdict.counts else { return }
-    let end = ends[scan.name.number] ?? Int.max
+    let end = look.end(of: scan.name)
     for item in scan.items {
       let isEnded = item.offset >= end
       switch item {
@@ -121,7 +134,7 @@ package struct LogWalk {
   private mutating func meet(_ extent: BatchExtent, isEnded: Bool, _ index: Int) {
     let facts = LogFacts(
       found: .batch, isEnded: isEnded, isInTail: isInTail,
-      proved: isProved(extent) ? .all : .nothing)
+      proved: isProved(extent, index) ? .all : .nothing)
     var extent = extent
     switch LogRule.verdict(facts) {
     case .passOver: return
@@ -140,26 +153,29 @@ package struct LogWalk {
 
   /// Decides about whatever stands between the last batch that counts and `next`.
   private mutating func settleBreak(before next: BatchExtent, _ isChained: Bool, _ index: Int) {
-    guard !isChained || !open.isEmpty || isOutOfSequence(next) else { return }
-    let (found, missing) = breakFound(before: next, isChained, scans[index])
+    let isOutOfSequence = isOutOfSequence(next, index)
+    guard !isChained || !open.isEmpty || isOutOfSequence else { return }
+    let (found, missing) = breakFound(before: next, isChained, isOutOfSequence, scans[index])
     guard let found else { return }
     let proved: LogFacts.Proved
-    if let missing {
+    if isReached(next, index) {
+      proved = .all
+    } else if let missing {
       proved = provedPart(of: missing, before: next)
     } else {
-      proved = isProved(next) ? .all : .nothing
+      proved = .nothing
     }
     apply(LogFacts(found: found, isInTail: isInTail, proved: proved), missing, before: next, index)
   }
 
-  private func breakFound(before next: BatchExtent, _ isChained: Bool, _ scan: SegmentScan)
-    -> (LogFacts.Found?, ClosedRange<BatchNumber>?)
-  {
+  private func breakFound(
+    before next: BatchExtent, _ isChained: Bool, _ isOutOfSequence: Bool, _ scan: SegmentScan
+  ) -> (LogFacts.Found?, ClosedRange<BatchNumber>?) {
     guard let last = reading.lastAccepted else { return breakFoundAtStart(before: next, scan) }
     switch isChained ? .follows : BatchLink(from: last, to: next) {
     case .missing(let numbers): return (.gap, numbers)
     case .contradicts: return (.contradiction, nil)
-    case .follows where isOutOfSequence(next): return (.contradiction, nil)
+    case .follows where isOutOfSequence: return (.contradiction, nil)
     case .follows:
       return (open.isEmpty ? nil : .strayBytes, nil)
     }
@@ -167,13 +183,20 @@ package struct LogWalk {
 
   /// Whether `next` would be copied behind a batch it does not follow on from in sequence numbers:
   /// the copies share one run of them. No writer does that; it keeps numbers from being altered.
-  private func isOutOfSequence(_ next: BatchExtent) -> Bool {
-    guard !isProved(next), let last = reading.carried.last?.extent else { return false }
+  private func isOutOfSequence(_ next: BatchExtent, _ index: Int) -> Bool {
+    guard !isProved(next, index), let last = reading.carried.last?.extent else { return false }
     return next.line.firstSequence != last.line.lastSequence.advanced(by: 1)
   }
 
-  private func isProved(_ extent: BatchExtent) -> Bool {
-    extent.line.number <= proof || frontier.map { extent.line.lastSequence <= $0 } ?? false
+  private func isProved(_ extent: BatchExtent, _ index: Int) -> Bool {
+    extent.isCovered(by: proof, frontier) || isReached(extent, index, isBefore: true)
+  }
+
+  /// Whether everything before `extent` is known durable; with `isBefore` itself as well.
+  private func isReached(_ extent: BatchExtent, _ index: Int, isBefore: Bool = false) -> Bool {
+    guard let reach else { return false }
+    let place = Place(scan: index, offset: extent.offset)
+    return isBefore ? place < reach : place <= reach
   }
 
   /// The same before the oldest batch there is. Behind archived segments only damaged bytes, or a
@@ -198,6 +221,8 @@ package struct LogWalk {
   private func provedPart(of missing: ClosedRange<BatchNumber>, before next: BatchExtent)
     -> LogFacts.Proved
   {
+    // Behind a batch that is not proved nothing is, whatever sequence numbers say.
+    guard reading.carried.isEmpty else { return .nothing }
     let before = next.line.firstSequence.value &- 1
     if missing.upperBound <= proof || frontier.map({ before <= $0.value }) ?? false { return .all }
     return isFirstMissingProved(missing.lowerBound) ? .some : .nothing
@@ -308,6 +333,13 @@ package struct LogWalk {
   private func union(_ range: ByteRange?, _ other: ByteRange) -> ByteRange {
     guard let range else { return other }
     return min(range.lowerBound, other.lowerBound)..<max(range.upperBound, other.upperBound)
+  }
+}
+
+extension BatchExtent {
+  /// Whether the batch itself is known durable.
+  fileprivate func isCovered(by proof: BatchNumber, _ frontier: SequenceNumber?) -> Bool {
+    line.number <= proof || frontier.map { line.lastSequence <= $0 } ?? false
   }
 }
 

@@ -121,7 +121,7 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       catalog = try SegmentCatalog(files, layout)
       try unlinkArchived(catalog)
       scans = try scanBack(catalog)
-      let proof = LogWalk.proof(of: scans)
+      let proof = LookBack(scans).proof
       reading = LogWalk.read(
         scans, proof: proof, frontier: frontier, from: logStart(catalog, scans))
       for finding in reading.damage {
@@ -172,30 +172,21 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   private borrowing func scanBack(_ catalog: SegmentCatalog) throws(FileError) -> [SegmentScan] {
     var scanner = SegmentScanner(
       files, layout, store: store, readsPastCache: true, keepsEvery: false)
+    var look = LookBack()
     var scans: [SegmentScan] = []
     for name in catalog.segments(of: log, after: archivedThrough).reversed() {
       do throws(FileError) {
-        let end = LogWalk.ends(of: scans)[name.number] ?? Int.max
-        scans.insert(try scanner.scan(name, endedAt: end), at: 0)
+        let scan = try scanner.scan(name, endedAt: look.end(of: name))
+        look.add(scan)
+        scans.insert(scan, at: 0)
       } catch {
         // Archived and unlinked since the folder was listed.
         guard error.code == System.notFound else { throw error }
         continue
       }
-      if RecoveryRun.holdsProvedBatch(scans) { break }
+      if look.isSettled { break }
     }
     return scans
-  }
-
-  /// Whether the first of `scans` holds a batch that counts and is proved by one of them.
-  private static func holdsProvedBatch(_ scans: [SegmentScan]) -> Bool {
-    guard let oldest = scans.first, oldest.verdict.counts, oldest.hasBatch else { return false }
-    let proof = LogWalk.proof(of: scans)
-    let end = LogWalk.ends(of: scans)[oldest.name.number] ?? Int.max
-    return oldest.items.contains { item in
-      guard case .batch(let extent, _) = item else { return false }
-      return extent.line.number <= proof && extent.offset < end
-    }
   }
 
   /// Holes between the scanned segments. Older ones may have been archived since.
@@ -265,7 +256,7 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       catalog, segmentByteCount, room: BatchLine.textByteCount + byteCount)
     let next = nextNumbers(scans, in: header.name.number)
     let eventCount = sources.reduce(0) { $0 + Int($1.extent.line.eventCount) }
-    let durable = max(LogWalk.proof(of: scans), reading.lastServed?.line.number ?? .none)
+    let durable = max(LookBack(scans).proof, reading.lastServed?.line.number ?? .none)
     let line = BatchLine(
       number: next.batch,
       firstSequence: sources.first?.extent.line.firstSequence ?? next.sequence,
@@ -284,13 +275,12 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   /// Where the scanned segments end: the one with the last batch left in place, and every later
   /// one in which anything stands.
   private static func ends(_ scans: [SegmentScan], _ reading: LogReading) -> [EndLine] {
-    let known = LogWalk.ends(of: scans)
+    let look = LookBack(scans)
     let lastServed = reading.accepted.lastIndex { $0.contains(where: \.isProved) }
     var lines: [EndLine] = []
     for (index, scan) in scans.enumerated() where scan.verdict.counts {
       guard index >= lastServed ?? 0 else { continue }
-      let end = known[scan.name.number] ?? Int.max
-      let isOpen = scan.items.contains { $0.offset < end }
+      let isOpen = scan.items.contains { $0.offset < look.end(of: scan.name) }
       if isOpen || index == lastServed {
         lines.append(EndLine(name: scan.name, offset: reading.servedEnd[index]))
       }

@@ -196,4 +196,34 @@ struct LogViewTests {
     small.log.files.remove(small.log.path(3))
     #expect(try small.log.view(after: 3, refreshing: refreshed).segments.isEmpty)
   }
+
+  /// A file that is left alone keeps the segments behind it from being settled.
+  @Test func `a refreshed view still knows what a recovery batch it knew had ended`() throws {
+    let small = SmallLog()
+    var writer = TestSegmentWriter()
+    let log = TestLog()
+    let batches = (1...3 as ClosedRange<UInt64>).map {
+      TestBatch(number: $0, first: $0, durable: $0 - 1, payloads: ["\($0)"])
+    }
+    log.put(1, writer.segment(1, Array(batches[..<2])))
+    log.put(3, writer.segment(3, [batches[2]]))
+    log.put(2, small.log.bytes(1))
+    let recovered = try log.recover(segmentByteCount: 64 << 10)
+    writer.checksum = recovered.lastChecksum
+    var bytes = log.bytes(4)
+    for index in 1...2 as ClosedRange<UInt64> {
+      let next = writer.bytes(
+        TestBatch(
+          number: recovered.lastBatch.value + index, first: recovered.nextSequence.value + index,
+          durable: recovered.lastBatch.value + index - 1, payloads: ["later"]),
+        salt: recovered.header.salt)
+      let offset = recovered.nextOffset + Int(index - 1) * 4096
+      bytes.replaceSubrange(offset..<(offset + next.count), with: next)
+    }
+    log.put(4, bytes)
+    let view = try log.view()
+    #expect(try log.events(in: view).map(\.payload) == ["1", "2", "3", "later", "later"])
+    let refreshed = try log.view(refreshing: view)
+    #expect(refreshed.segments == view.segments)
+  }
 }

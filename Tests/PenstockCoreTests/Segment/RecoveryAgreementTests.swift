@@ -42,6 +42,72 @@ struct RecoveryAgreementTests {
     }
   }
 
+  /// Were the recovery batch dropped with the tail, what it ended would come back.
+  @Test func `what a recovery batch ended stays ended when batches before it are missing`() throws {
+    let recovery = batch(3 << 20, first: 10, durable: 3, lines: [end(1, 8192)])
+    try expect(
+      ["1", "3", "9", "\(3 << 20)"],
+      of: log([
+        [batch(1, durable: 0), batch(2, durable: 1)],
+        [batch(3, durable: 1), batch(9, durable: 1)], [recovery],
+      ]))
+  }
+
+  @Test func `a recovery batch that contradicts what stands before it ends the same segments`()
+    throws
+  {
+    var recovery = batch(2, first: 3, durable: 1, lines: [end(1, 8192)])
+    recovery.previous = 99
+    try expect(
+      ["1", "2"],
+      of: log([[batch(1, durable: 0), batch(2, durable: 0), batch(3, durable: 0)], [recovery]]))
+  }
+
+  @Test func `a proved batch behind others proves them, and each event is there once`() throws {
+    try expect(
+      ["1", "2", "3", "4", "1"],
+      of: log([
+        [
+          batch(1, durable: 0), batch(2, durable: 0), batch(3, durable: 1), batch(4, durable: 2),
+          batch(1, first: 5, durable: 0),
+        ]
+      ]))
+  }
+
+  @Test func `a batch the frontier proves, behind others, proves them`() throws {
+    try expect(
+      ["1", "2", "3"],
+      of: log([
+        [
+          batch(1, first: 1, durable: 0), batch(2, first: 9, durable: 0),
+          batch(3, first: 3, durable: 0),
+        ]
+      ]), frontier: 3)
+  }
+
+  @Test func `behind a batch that is copied no frontier makes up for a gap`() throws {
+    try expect(
+      ["1", "2"],
+      of: log([
+        [
+          batch(1, durable: 0), batch(2, first: 10, durable: 1),
+          batch(4, first: 10, durable: 1),
+        ]
+      ]), frontier: 9)
+  }
+
+  @Test func `what older segments state proves nothing that recovery would not see`() throws {
+    try expect(
+      ["1000", "5", "6"],
+      of: log([[batch(1000, first: 1, durable: 0)], [batch(5, durable: 4), batch(6, durable: 5)]]))
+    try expect(
+      ["100", "5", "6"],
+      of: log([
+        [batch(100, first: 1, durable: 99)],
+        [batch(5, durable: 4), batch(6, durable: 5), batch(8, durable: 5)],
+      ]))
+  }
+
   /// Their sum would not be a count any more: no reason not to start.
   @Test func `a batch that counts more events than it has room for is damaged bytes`() throws {
     var planted = [batch(2, durable: 1), batch(3, first: UInt64(UInt32.max), durable: 1)]
