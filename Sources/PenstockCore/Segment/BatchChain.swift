@@ -3,7 +3,8 @@
 //     ordinary batch    number = the number before it + 1, prev = the checksum before it
 //     recovery batch    number jumps; its `durable` names the batch before it, prev as above
 //
-// A recovery batch is known by the `#end` lines it begins with.
+// A recovery batch is known by the `#end` lines it begins with, of which at least one ends an older
+// segment of its log. Those lines are its own: they are not copied with what stands behind them.
 
 /// Where a valid batch lies in its segment.
 package struct BatchExtent: Equatable, Sendable {
@@ -15,8 +16,10 @@ package struct BatchExtent: Equatable, Sendable {
   package var byteCount: Int
   /// Whether the batch is known to be durable; provisional otherwise.
   package var isProved: Bool
-  /// Whether the batch begins with `#end` lines: what recovery writes first.
+  /// Whether the batch ends an older segment: what recovery writes first.
   package var isRecovery: Bool
+  /// Bytes of the `#end` lines the content begins with, whatever they end.
+  package var endLinesByteCount = 0
 
   package init(line: BatchLine, offset: Int, isProved: Bool = false, isRecovery: Bool = false) {
     self.line = line
@@ -28,6 +31,8 @@ package struct BatchExtent: Equatable, Sendable {
 
   /// The content behind the batch line.
   package var content: ByteRange { (offset + BatchLine.textByteCount)..<end }
+  /// The content behind the `#end` lines it begins with.
+  package var contentBehindEnds: ByteRange { (content.lowerBound + endLinesByteCount)..<end }
   /// First byte behind the batch.
   package var end: Int { offset + byteCount }
   /// The number of the batch before this one in the log.

@@ -5,7 +5,9 @@
 // A recovery batch begins with one such line for every older segment in which something may stand
 // that recovery did not accept, or copied: batches at or behind `offset` there do not count any
 // more. The lines come first in the batch and have a fixed width, so a reader finds them without
-// parsing the events behind them. A line counts as long as the batch it stands in counts.
+// parsing the events behind them. A line counts as long as the batch it stands in is not ended, and
+// ends only what is older than the segment it stands in. It is not copied with the batch: the batch
+// that holds the copy has a line of its own for each segment that the copied one ended.
 
 /// One `#end` line.
 package struct EndLine: Equatable, Sendable {

@@ -243,7 +243,7 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     _ segmentByteCount: Int,
     _ damage: [Damage]
   ) throws(LogError) -> Recovered {
-    let ends = RecoveryRun.ends(scans, reading)
+    let ends = RecoveryRun.ends(scans, reading, catalog.segments(of: log, after: archivedThrough))
     let sources = reading.carried.map { carried in
       RecoverySource(
         path: layout.segment(scans[carried.scan].name), extent: carried.extent)
@@ -272,9 +272,11 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       durationNanoseconds: 0)
   }
 
-  /// Where the scanned segments end: the one with the last batch left in place, and every later
-  /// one in which anything stands.
-  private static func ends(_ scans: [SegmentScan], _ reading: LogReading) -> [EndLine] {
+  /// Where the segments `names` end: the one with the last batch left in place, every later one in
+  /// which anything stands, and those that a recovery batch ended which is itself copied.
+  private static func ends(
+    _ scans: [SegmentScan], _ reading: LogReading, _ names: [SegmentName]
+  ) -> [EndLine] {
     let look = LookBack(scans)
     let lastServed = reading.accepted.lastIndex { $0.contains(where: \.isProved) }
     var lines: [EndLine] = []
@@ -284,6 +286,16 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       if isOpen || index == lastServed {
         lines.append(EndLine(name: scan.name, offset: reading.servedEnd[index]))
       }
+    }
+    var copied: Set<SegmentNumber> = []
+    for (index, extent) in reading.carried {
+      for found in scans[index].ends where found.batchOffset == extent.offset {
+        copied.insert(found.line.name.number)
+      }
+    }
+    for name in names
+    where copied.contains(name.number) && !lines.contains(where: { $0.name == name }) {
+      lines.append(EndLine(name: name, offset: look.end(of: name)))
     }
     // Its `#end` lines tell a recovery batch, so there is always one.
     if lines.isEmpty, let last = scans.last {

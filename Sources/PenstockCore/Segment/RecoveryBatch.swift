@@ -3,7 +3,8 @@
 //     batch line     number far beyond anything seen, durable = the last batch left in place,
 //                    prev = that batch's checksum
 //     #end lines     where each older segment ends
-//     contents       of the provisional batches, verbatim, in order
+//     contents       of the provisional batches, verbatim, in order, without the `#end` lines they
+//                    begin with: what those end is said by the lines above
 //
 // It is written with fixed memory, in one pass: the first block, whose checksum is known only at
 // the end, goes out last. Each source is checked once more while it is copied.
@@ -65,7 +66,7 @@ package struct RecoveryBatch<Files: FileSystem>: ~Copyable {
 
   /// Bytes of the batch behind its line.
   package static func byteCount(_ ends: [EndLine], _ sources: [RecoverySource]) -> Int {
-    sources.reduce(ends.count * EndLine.textByteCount) { $0 + Int($1.extent.line.byteCount) }
+    sources.reduce(ends.count * EndLine.textByteCount) { $0 + $1.extent.contentBehindEnds.count }
   }
 
   private init(_ files: Files, _ file: File, _ alignment: Int) {
@@ -107,12 +108,14 @@ package struct RecoveryBatch<Files: FileSystem>: ~Copyable {
       check = window.bytes(line).checksum(seed: check)
     }
     var position = extent.content.lowerBound
+    let copied = extent.contentBehindEnds
     while position < extent.end {
-      let end = min(try window.hold(position), extent.end)
+      let limit = position < copied.lowerBound ? copied.lowerBound : extent.end
+      let end = min(try window.hold(position), limit)
       guard end > position else { break }
       let bytes = window.bytes(position..<end)
       check = bytes.checksum(seed: check)
-      try append(bytes)
+      if position >= copied.lowerBound { try append(bytes) }
       position = end
     }
     // It was valid a moment ago. Reading it again decides what it is now.

@@ -254,7 +254,7 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
         try isIntact(line, at: offset)
       {
         var extent = BatchExtent(line: line, offset: offset)
-        if hasEnds { extent.isRecovery = try readEnds(of: extent, into: &scan) }
+        if hasEnds { try readEnds(of: &extent, into: &scan) }
         scan.appendBatch(extent, keepsEvery: keepsEvery)
         offset += (extent.byteCount + scan.alignment - 1) / scan.alignment * scan.alignment
       } else {
@@ -322,9 +322,8 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
   }
 
   /// Reads the `#end` lines a batch begins with.
-  /// - Returns: whether there were any.
-  private mutating func readEnds(of extent: BatchExtent, into scan: inout SegmentScan)
-    throws(FileError) -> Bool
+  private mutating func readEnds(of extent: inout BatchExtent, into scan: inout SegmentScan)
+    throws(FileError)
   {
     var offset = extent.content.lowerBound
     while offset + EndLine.textByteCount <= extent.end {
@@ -335,9 +334,10 @@ package struct SegmentScanner<Files: FileSystem>: ~Copyable {
       // A batch can end only what is older than itself.
       if line.name.log == scan.name.log, line.name.number < scan.name.number {
         scan.ends.append(FoundEnd(line: line, batchOffset: extent.offset))
+        extent.isRecovery = true
       }
       offset += EndLine.textByteCount
     }
-    return offset > extent.content.lowerBound
+    extent.endLinesByteCount = offset - extent.content.lowerBound
   }
 }

@@ -96,6 +96,42 @@ struct RecoveryAgreementTests {
       ]), frontier: 9)
   }
 
+  @Test(arguments: [1, 2] as [UInt64])
+  func `an end of its own segment or a newer one is not copied, and ends nothing`(_ number: UInt64)
+    throws
+  {
+    let log = log([
+      [
+        batch(1, durable: 0), batch(2, durable: 1, lines: [end(number, 4096)]),
+        batch(3, durable: 1, lines: ["#end of nothing\n"]),
+      ]
+    ])
+    try expect(["1", "2", "3"], of: log)
+    let copy = String(decoding: log.bytes(2), as: UTF8.self)
+    #expect(!copy.contains(end(number, 4096)))
+    #expect(copy.contains("#end of nothing\n"))
+  }
+
+  @Test func `an end of another log is not copied`() throws {
+    var writer = TestSegmentWriter()
+    writer.log = LogNumber(1)
+    let foreign = EndLine(name: writer.name(1), offset: 4096).text
+    let log = log([[batch(1, durable: 0, lines: [foreign]), batch(2, durable: 0)]])
+    try expect(["1", "2"], of: log)
+    #expect(!String(decoding: log.bytes(2), as: UTF8.self).contains(foreign))
+  }
+
+  @Test func `what a recovery batch ended is ended by the batch that holds its copy`() throws {
+    let small = SmallLog()
+    try small.log.recover()
+    try small.log.recover()
+    let text = String(decoding: small.log.bytes(4)[4096..<8192], as: UTF8.self)
+    for ended in [end(1, 16384), end(2, 4096), end(3, 4096)] {
+      #expect(text.components(of: ended) == 1)
+    }
+    #expect(try small.log.events() == SmallLog.events)
+  }
+
   @Test func `what older segments state proves nothing that recovery would not see`() throws {
     try expect(
       ["1000", "5", "6"],
@@ -113,5 +149,18 @@ struct RecoveryAgreementTests {
     var planted = [batch(2, durable: 1), batch(3, first: UInt64(UInt32.max), durable: 1)]
     for index in planted.indices { planted[index].eventCount = .max }
     try expect(["1"], of: log([[batch(1, durable: 0)] + planted]))
+  }
+}
+
+extension String {
+  /// How often `part` occurs.
+  fileprivate func components(of part: String) -> Int {
+    var count = 0
+    var rest = self[...]
+    while let range = rest.firstRange(of: part) {
+      count += 1
+      rest = rest[range.upperBound...]
+    }
+    return count
   }
 }
