@@ -297,9 +297,11 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
     where copied.contains(name.number) && !lines.contains(where: { $0.name == name }) {
       lines.append(EndLine(name: name, offset: look.end(of: name)))
     }
-    // Its `#end` lines tell a recovery batch, so there is always one.
+    // Its `#end` lines tell a recovery batch, so there is always one. Of a segment that is left alone
+    // it ends nothing.
     if lines.isEmpty, let last = scans.last {
-      lines.append(EndLine(name: last.name, offset: last.alignment))
+      let end = last.verdict == .leave ? last.byteCount : last.alignment
+      lines.append(EndLine(name: last.name, offset: end))
     }
     return lines
   }

@@ -150,6 +150,22 @@ struct RecoveryAgreementTests {
     for index in planted.indices { planted[index].eventCount = .max }
     try expect(["1"], of: log([[batch(1, durable: 0)] + planted]))
   }
+
+  /// Going back to an older version and on again must not cost what the newer one wrote.
+  @Test func `a segment of a newer version is not ended`() throws {
+    let log = TestLog()
+    var writer = TestSegmentWriter()
+    let bytes = writer.segment(1, [batch(1, durable: 0)])
+    var line = "#penstock segment=0000000000000001 log=00 version=2 shape=other"
+    line +=
+      " crc=" + Hexadecimal.text(UInt64(Array(line.utf8).rawSpan.checksum()), digits: 8) + "\n"
+    let newer = Array(line.utf8) + bytes[line.utf8.count...]
+    log.put(1, newer)
+    try log.recover()
+    #expect(try log.events().isEmpty)
+    log.put(1, bytes)
+    #expect(try log.events().map(\.payload) == ["1"])
+  }
 }
 
 extension String {
