@@ -2,7 +2,7 @@
 //
 //     0 batch     the next one in every respect, with `n` events
 //     1 batch     fields moved: number, first, durable, prev, salt, checksum
-//     2 recovery  a batch that begins with `#end` lines, the first of a segment
+//     2 recovery  a batch that begins with `#end` lines, anywhere
 //     3 segment   the next one, or one further on
 //     4 filler    blocks of LF, NUL or something else
 //     5 block     bytes as they come
@@ -25,8 +25,6 @@ struct SegmentScript {
   private var checksum: UInt32 = 0
   /// Whether every batch says rightly how many events it holds.
   private(set) var countsEvents = true
-  /// Whether valid batches contradict each other, as those of no shard do.
-  private(set) var hasPlantedBatch = false
 
   init(firstSegment: UInt64) { number = firstSegment }
 
@@ -41,7 +39,9 @@ struct SegmentScript {
       case 1: putOddBatch(&reader)
       case 2: putRecovery(&reader)
       case 3:
-        nextSegment(operation & 8 != 0 ? UInt64(reader.byte() % 4) : 1)
+        endSegment()
+        number += operation & 8 != 0 ? UInt64(reader.byte() % 4) : 1
+        beginSegment()
       case 4:
         let filler: UInt8 = operation & 8 == 0 ? Byte.lineFeed : operation & 16 == 0 ? 0 : 0x23
         put(Array(repeating: filler, count: SegmentScript.alignment))
@@ -63,12 +63,6 @@ struct SegmentScript {
       alignment: SegmentScript.alignment, byteCount: 16 * SegmentScript.alignment)
     bytes = []
     put(Array(header.text.utf8))
-  }
-
-  private mutating func nextSegment(_ distance: UInt64) {
-    endSegment()
-    number += distance
-    beginSegment()
   }
 
   private mutating func endSegment() { files.append((number, bytes)) }
@@ -129,8 +123,6 @@ struct SegmentScript {
   /// A batch of which some fields are not what the one before it asks for.
   private mutating func putOddBatch(_ reader: inout InputReader) {
     let fields = reader.byte()
-    // What is left is damage: another salt, a checksum that does not hold.
-    if fields & 0x0F != 0 { hasPlantedBatch = true }
     let count = UInt64(reader.byte() % 8)
     let content = events(count)
     var line = line(eventCount: count, content)
@@ -149,12 +141,12 @@ struct SegmentScript {
   }
 
   private mutating func putRecovery(_ reader: inout InputReader) {
-    if bytes.count > SegmentScript.alignment { nextSegment(1) }
     let fields = reader.byte()
     var content: [UInt8] = []
     for _ in 0...(fields & 3) {
-      // A batch ends what is older only.
-      let segment = SegmentNumber(number - min(number, 1 + UInt64(reader.byte() % 3)))
+      // One of the two before, its own or the next one.
+      let segment = SegmentNumber(
+        [number - 1, number &- 2, number, number + 1][Int(reader.byte() % 4)])
       let end = EndLine(
         name: SegmentName(log: LogNumber(fields >> 7), number: segment),
         offset: Int(reader.byte() % 8) * SegmentScript.alignment)
@@ -165,7 +157,7 @@ struct SegmentScript {
     content += events(count)
     var line = line(eventCount: count, content)
     line.number = BatchNumber(batch &+ (fields & 16 != 0 ? 1 << 20 : 1))
-    line.durable = BatchNumber(last)
+    line.durable = BatchNumber(last &- UInt64(fields >> 5 & 1))
     put(line, content)
   }
 }
