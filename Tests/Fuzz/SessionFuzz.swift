@@ -50,8 +50,8 @@ enum SessionFuzz {
     let template = templates[Int(kind >> 1 & 3)]
     let once = serve(listener, template, bytes, cuts: UInt64(cuts))
     let again = serve(listener, template, bytes, cuts: UInt64(cuts) + 256)
-    require(once.answers == again.answers, "the answers depend on where the stream was cut")
-    require(once.lines == again.lines, difference(once.lines, again.lines))
+    require(once.answers == again.answers, "the answers " + difference(once.answers, again.answers))
+    require(once.lines == again.lines, "the events " + difference(once.lines, again.lines))
     require(
       once.countBeforeEnd == again.countBeforeEnd,
       "what was received waits for the connection's end")
@@ -64,13 +64,22 @@ enum SessionFuzz {
     }
   }
 
+  /// Where the answers of two servings part.
+  private static func difference(_ once: [UInt8], _ again: [UInt8]) -> String {
+    let lines = [once, again].map { answers in
+      answers.split(separator: Byte.lineFeed, omittingEmptySubsequences: false).map { Array($0) }
+    }
+    return difference(lines[0], lines[1])
+  }
+
   /// Where the events of two servings part.
   private static func difference(_ once: [[UInt8]], _ again: [[UInt8]]) -> String {
     let index = zip(once, again).prefix { $0 == $1 }.count
     let texts = [once, again].map { lines in
       index < lines.count ? String(decoding: lines[index], as: UTF8.self) : "none"
     }
-    return "the events depend on where the stream was cut; event \(index) is\n"
+    return
+      "depend on where the stream was cut; of \(once.count) and \(again.count) the one at \(index) is\n"
       + texts.joined(separator: "\nor\n")
   }
 
