@@ -4,8 +4,9 @@ extension Shard where Machine: ~Copyable {
   /// Consumes whole requests; keeps the beginning of the last one.
   mutating func consumeRequests(_ slot: Int, _ item: inout Pending) -> Bool {
     let generation = item.generation
+    // Behind a refusal that closes the connection stands nothing that could be a request.
     while item.offset < item.end, sessions.connections[slot].phase == .ready,
-      sessions.connections[slot].generation == generation
+      sessions.connections[slot].generation == generation, !sessions.connections[slot].hasEnded
     {
       let limit = min(item.end, item.offset + Request.lineByteCountMax)
       let stop = memory.streams.bytes.nearIndex(of: Byte.lineFeed, from: item.offset, to: limit)
