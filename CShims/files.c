@@ -89,6 +89,14 @@ int penstock_rename(const char *from, const char *to) { return rename(from, to) 
 int penstock_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 int penstock_link(const char *from, const char *to) { return link(from, to) < 0 ? -errno : 0; }
 
+int penstock_file_identity(const char *path, uint64_t *device, uint64_t *inode) {
+  struct stat s;
+  if (stat(path, &s) < 0) return -errno;
+  *device = (uint64_t)s.st_dev;
+  *inode = (uint64_t)s.st_ino;
+  return 0;
+}
+
 int penstock_lock(int descriptor, int timeout_ms) {
   for (;;) {
     if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return 0;

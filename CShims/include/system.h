@@ -44,6 +44,8 @@ int penstock_drop_cache(int descriptor);
 // Calls `visit` with each entry's name (not . and ..); 0 or -errno.
 int penstock_list(const char *path, void (*visit)(void *context, const char *name), void *context);
 
+// Which file or folder a path names, as device and inode; 0 or -errno.
+int penstock_file_identity(const char *path, uint64_t *device, uint64_t *inode);
 // Removes an empty folder; 0 or -errno.
 int penstock_remove_folder(const char *path);
 

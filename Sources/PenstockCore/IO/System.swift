@@ -62,6 +62,16 @@ package enum System {
     return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// 64 bits that tell the file or folder at `path` from every other there is; nil when it is not
+  /// there.
+  package static func identity(ofFile path: String) -> UInt64? {
+    var device: UInt64 = 0
+    var inode: UInt64 = 0
+    guard unsafe penstock_file_identity(path, &device, &inode) == 0 else { return nil }
+    // Device numbers are small: their bits and those of an inode do not meet.
+    return device << 40 ^ device >> 24 ^ inode
+  }
+
   /// A small file's whole text; nil when it cannot be read or is larger than `byteCountMax`.
   package static func contents(ofFile path: String, byteCountMax: Int = 1 << 20) -> [UInt8]? {
     let files = LinuxFileSystem()

@@ -38,7 +38,7 @@ package struct StoreLayout: Hashable, Sendable {
     live + "/" + Hexadecimal.text(UInt64(log.value), digits: 2) + ".lock"
   }
 
-  /// The folder of a store's shared pages.
+  /// The folder of the shared pages of a store and its copies.
   package static func pages(_ store: StoreIdentifier) -> String {
     "/dev/shm/penstock-" + store.text
   }
@@ -49,6 +49,9 @@ package struct StoreLayout: Hashable, Sendable {
     pagePath(store, log, "stats")
   }
   private func pagePath(_ store: StoreIdentifier, _ log: LogNumber, _ suffix: String) -> String {
-    StoreLayout.pages(store) + "/" + Hexadecimal.text(UInt64(log.value), digits: 2) + "." + suffix
+    // A copy of a store has its name: its pages are told apart by the folder it lies in.
+    let place = System.identity(ofFile: root) ?? 0
+    return StoreLayout.pages(store) + "/" + Hexadecimal.text(place, digits: 16) + "-"
+      + Hexadecimal.text(UInt64(log.value), digits: 2) + "." + suffix
   }
 }
