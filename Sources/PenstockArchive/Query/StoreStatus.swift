@@ -91,7 +91,8 @@ extension StoreStatus {
       quarantinedCount += 1
       quarantinedByteCount += StoreStatus.byteCount(files, layout.quarantine + "/" + name)
     }
-    let logs = Set(segments.map(\.log)).union(archive.logs).sorted()
+    // No shard writes the log of imported events.
+    let logs = Set(segments.map(\.log)).union(archive.logs).subtracting([.imported]).sorted()
     for log in logs {
       shards.append(shard(files, layout, log, segments.filter { $0.log == log }, archive))
     }

@@ -4,7 +4,8 @@
 //     LL-NNNNNNNNNNNNNNNN.log    a segment           LL.lock    a lease
 //
 // Anything else is foreign: reported, never touched. Numbers of 0 and beyond `numberMax` are
-// foreign too: no writer makes them, and the number after the highest one must always exist.
+// foreign too: no writer makes them, and the number after the highest one must always exist. So are
+// segments of the log of imported events, which has none.
 
 /// The live folder's contents, by name.
 package struct SegmentCatalog: Sendable, Equatable {
@@ -23,7 +24,7 @@ package struct SegmentCatalog: Sendable, Equatable {
     foreignFiles = []
     for name in try files.list(layout.live) {
       if let segment = SegmentName(fileName: name), segment.number.value > 0,
-        segment.number.value <= SegmentCatalog.numberMax
+        segment.number.value <= SegmentCatalog.numberMax, segment.log != .imported
       {
         segments.append(segment)
       } else if !SegmentCatalog.isLock(name) {
