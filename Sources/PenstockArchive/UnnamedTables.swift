@@ -67,7 +67,7 @@ struct UnnamedTables<Files: FileSystem> {
     name.lastIndex(of: "/").flatMap { TableName.edit(String(name[name.index(after: $0)...])) }
   }
 
-  private static func isBucket(_ name: String) -> Bool {
+  static func isBucket(_ name: String) -> Bool {
     name == ArchiveRun.mixedFolder
       || name.utf8.count >= 10
         && name.utf8.allSatisfy {

@@ -33,7 +33,8 @@ struct PenstockCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Serve.self, Seal.self, Send.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
-      StreamsCommand.self, VerifyCommand.self, StatusCommand.self, Retention.self, Erase.self,
+      SnapshotCommand.self, StreamsCommand.self, VerifyCommand.self, StatusCommand.self,
+      Retention.self, Erase.self,
       Bench.self,
     ])
 }

@@ -24,7 +24,7 @@ struct Fault: Sendable, CustomStringConvertible {
 }
 
 /// A file system whose N-th changing verb fails.
-final class FaultyFiles: FileSystem {
+final class FaultyFiles: LinkingFileSystem {
   typealias Operation = FileError.Operation
 
   private struct State {
@@ -83,6 +83,12 @@ final class FaultyFiles: FileSystem {
   }
   func unlink(_ path: String) throws(FileError) {
     try change(.unlink, path) { () throws(FileError) in try files.unlink(path) }
+  }
+  func link(_ path: String, to other: String) throws(FileError) {
+    try change(.link, path) { () throws(FileError) in try files.link(path, to: other) }
+  }
+  func removeDirectory(_ path: String) throws(FileError) {
+    try change(.unlink, path) { () throws(FileError) in try files.removeDirectory(path) }
   }
   func syncDirectory(_ path: String) throws(FileError) {
     try change(.syncDirectory, path) { () throws(FileError) in try files.syncDirectory(path) }

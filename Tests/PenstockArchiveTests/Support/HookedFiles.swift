@@ -5,7 +5,7 @@ import PenstockCore
 import Synchronization
 
 /// A file system that calls a hook before it opens a file.
-final class HookedFiles: FileSystem {
+final class HookedFiles: LinkingFileSystem {
   private let files = LinuxFileSystem()
   private let hook: Mutex<(@Sendable (String) -> Void)?>
 
@@ -28,6 +28,10 @@ final class HookedFiles: FileSystem {
     try files.rename(path, to: other)
   }
   func unlink(_ path: String) throws(FileError) { try files.unlink(path) }
+  func link(_ path: String, to other: String) throws(FileError) {
+    try files.link(path, to: other)
+  }
+  func removeDirectory(_ path: String) throws(FileError) { try files.removeDirectory(path) }
   func syncDirectory(_ path: String) throws(FileError) { try files.syncDirectory(path) }
   func space(_ path: String) throws(FileError) -> (free: Int, total: Int) {
     try files.space(path)
