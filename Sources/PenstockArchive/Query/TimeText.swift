@@ -55,7 +55,8 @@ package enum TimeText {
     return count * factor
   }
 
-  private static func instant(_ span: RawSpan) -> Timestamp? {
+  /// The instant `span` holds, as above; nil for anything else.
+  package static func instant(_ span: RawSpan) -> Timestamp? {
     let end = span.byteCount
     guard end >= 10, span.byte(at: 4) == Byte.dash, span.byte(at: 7) == Byte.dash,
       let year = span.decimal(0..<4), let month = span.decimal(5..<7),

@@ -113,7 +113,9 @@ struct SnapshotLog<Files: LinkingFileSystem> {
         continue
       }
       let last = kept[index].last
-      let cut = last.map { ($0.end + segment.alignment - 1) / segment.alignment * segment.alignment }
+      let cut = last.map {
+        ($0.end + segment.alignment - 1) / segment.alignment * segment.alignment
+      }
       try folder.copySegment(layout.segment(segment.name), as: target, end: cut ?? 0)
     }
     for batch in kept.joined() where batch.line.eventCount > 0 {

@@ -187,7 +187,8 @@ import Testing
     let archive = path + "/archive"
     var found: Set<String> = []
     for folder in try FileManager.default.contentsOfDirectory(atPath: archive) {
-      let names = (try? FileManager.default.contentsOfDirectory(atPath: archive + "/" + folder)) ?? []
+      let names =
+        (try? FileManager.default.contentsOfDirectory(atPath: archive + "/" + folder)) ?? []
       for name in names { found.insert(folder + "/" + name) }
     }
     return found
