@@ -75,6 +75,14 @@ struct ArchiveRun: ~Copyable {
 
   // MARK: - Collecting
 
+  /// The same, with nothing to erase.
+  mutating func append(
+    _ content: RawSpan, _ walk: inout BatchContent, log: LogNumber, lateBefore: Timestamp
+  ) -> Taken {
+    var none = Erasures([])
+    return append(content, &walk, log: log, lateBefore: lateBefore, erasing: &none)
+  }
+
   /// Takes event lines of a batch from where `walk` stands, until all are taken or the run is full.
   /// - Parameters:
   ///   - lateBefore: events before this instant came when their bucket was closed.

@@ -56,9 +56,7 @@ package struct TableBuilder<Files: FileSystem>: ~Copyable {
 
   private mutating func take(_ line: RawSpan) -> ArchiveRun.Taken {
     var walk = BatchContent(firstSequence: SequenceNumber(sequence + 1))
-    var none = Erasures([])
-    return run.append(
-      line, &walk, log: LogNumber(0), lateBefore: .earliest, erasing: &none)
+    return run.append(line, &walk, log: LogNumber(0), lateBefore: .earliest)
   }
 
   private func failing<R>(_ body: () throws(FileError) -> R) throws(TableError) -> R {
