@@ -9,10 +9,11 @@ package struct LinuxFileSystem: FileSystem {
   /// - Parameter queuesReads: false keeps away from io_uring.
   package init(queuesReads: Bool = true) { self.queuesReads = queuesReads }
 
-  private func check(_ result: Int32, _ operation: FileError.Operation, _ path: String)
-    throws(FileError)
-  {
-    if result < 0 { throw FileError(operation, path, code: -result) }
+  /// - Parameter path: asked for only when the verb failed: the kernel's name of a file costs a call.
+  private func check(
+    _ result: Int32, _ operation: FileError.Operation, _ path: @autoclosure () -> String
+  ) throws(FileError) {
+    if result < 0 { throw FileError(operation, path(), code: -result) }
   }
 
   package func list(_ path: String) throws(FileError) -> [String] {
