@@ -6,8 +6,8 @@
 //     word 3      lease epoch of the writer: a page of an earlier holder says nothing about now
 //     words 4 …   values
 //
-// Pages live in /dev/shm/penstock-<store uuid>/, named by the store's folder and the log, or in the store's run folder where there is no
-// tmpfs. A page that does not match is ignored, never an error.
+// Pages live in /dev/shm/penstock-<store uuid>/, named by the store's folder and the log, or in the
+// store's run folder where there is no tmpfs. A page that does not match is ignored, never an error.
 
 internal import CShims
 

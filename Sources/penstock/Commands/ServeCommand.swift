@@ -123,6 +123,9 @@ struct Serve: ParsableCommand {
   }
 
   private func checked() throws -> HostOptions {
+    precondition(
+      HostOptions.shardCountMax <= Int(LogNumber.imported.value),
+      "no shard has the number of imported events")
     let layout = StoreLayout(root: data)
     var urls: [ListenerURL] = []
     let texts =
