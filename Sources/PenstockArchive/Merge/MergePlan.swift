@@ -4,6 +4,8 @@
 //     any           4 of like size, each below half a table   up to 8 of them, oldest first
 //     closed,       more than the size limit asks for         the smallest, as many as make fewer
 //       settled
+//     closed,       a single one as its run left it             written anew, thoroughly compressed
+//       settled
 //     of no single  4 of like size, or settled and as the     split: own tables for the fullest
 //       bucket        archiver's run left them                  buckets, one for the rest
 //
@@ -35,6 +37,9 @@ struct MergePlan: Equatable {
   /// Sizes below this are alike, in bytes.
   private static let smallByteCount = 256 << 10
 
+  /// A single table below this size is not worth writing anew, in bytes.
+  private static let rewrittenByteCountMin = 64 << 10
+
   /// Bytes of the inputs.
   var byteCount: Int { inputs.reduce(0) { $0 + $1.byteCount } }
 
@@ -53,10 +58,8 @@ struct MergePlan: Equatable {
         mixed.append(table)
       }
     }
-    for (bucket, tables) in buckets.sorted(by: { $0.key < $1.key }) where tables.count > 1 {
-      if let inputs = like(tables, settings)
-        ?? settled(bucket, tables, settings, now: now)
-      {
+    for (bucket, tables) in buckets.sorted(by: { $0.key < $1.key }) {
+      if let inputs = like(tables, settings) ?? settled(bucket, tables, settings, now: now) {
         return MergePlan(target: .bucket(bucket), inputs: inputs)
       }
     }
@@ -111,6 +114,10 @@ struct MergePlan: Equatable {
     guard closed <= now.nanosecondsSince1970,
       tables.allSatisfy({ isSettled($0, settings, now: now) })
     else { return nil }
+    if tables.count == 1 {
+      return tables[0].mergeCount == 0 && tables[0].byteCount >= rewrittenByteCountMin
+        ? tables : nil
+    }
     let smallest = tables.sorted { ($0.byteCount, $0.name) < ($1.byteCount, $1.name) }
       .prefix(settledInputCountMax)
     var total = 0

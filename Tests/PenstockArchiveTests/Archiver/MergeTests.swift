@@ -109,6 +109,34 @@ import Testing
     try checkFiles(store)
   }
 
+  @Test func `a single table of a settled bucket is written anew once, and becomes smaller`() throws
+  {
+    let store = try MemoryStore()
+    var random = TestRandom(seed: 3)
+    let lines = (0..<6000).map { number in
+      let user = Int.random(in: 0..<1_000_000, using: &random)
+      return line(
+        store.now.adding(seconds: Int64(number / 100)),
+        "s -\tuser \(user) logged in from 10.0.\(user % 7).\(user % 251) port \(40_000 + user % 999)"
+      )
+    }
+    for start in stride(from: 0, to: lines.count, by: 500) {
+      try store.append(Array(lines[start..<(start + 500)]), to: 0)
+    }
+    try store.sealAll()
+    try store.archive(store.files, settings())
+    let before = try #require(try tables(store).first).byteCount
+    #expect(before > 64 << 10)
+    #expect(try join(store, settings()).isEmpty)
+    store.now = store.now.adding(seconds: 2 * 86_400)
+    #expect(try join(store, settings()).count == 1)
+    #expect(try #require(try tables(store).first).byteCount < before * 3 / 4)
+    store.now = store.now.adding(seconds: 2 * 86_400)
+    #expect(try join(store, settings()).isEmpty)
+    #expect(try store.read(store.files) == store.sorted)
+    try checkFiles(store)
+  }
+
   @Test func `stragglers wait until their bucket settles, and are joined once`() throws {
     let store = try MemoryStore()
     let old = store.now
