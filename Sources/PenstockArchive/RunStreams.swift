@@ -66,6 +66,29 @@ struct RunStreams: ~Copyable {
     return insert(hash, slot)
   }
 
+  /// The number of a value behind one byte that says what it is of.
+  mutating func number(of value: RawSpan, prefix: UInt8) -> Int {
+    let start = names.count
+    names.append(varint: UInt64(prefix))
+    names.append(value)
+    let range = start..<names.count
+    let hash = hash(names.bytes.extracting(range))
+    let (number, slot) = look(for: names.bytes.extracting(range), hash)
+    if let number {
+      names.cut(to: start)
+      return number
+    }
+    return insert(hash, slot)
+  }
+
+  /// Whether the name with this number is `value` behind its first byte.
+  @inline(__always)
+  func hasValue(_ value: RawSpan, _ number: Int) -> Bool {
+    let range = range(number)
+    return range.count == value.byteCount &+ 1
+      && names.memory.bytes((range.lowerBound &+ 1)..<range.upperBound).equals(value)
+  }
+
   private mutating func find(_ name: RawSpan) -> Int {
     let hash = hash(name)
     let (number, slot) = look(for: name, hash)

@@ -56,8 +56,9 @@ final class MergeTask<Files: FileSystem> {
     var summary: TableSummary
   }
 
-  /// Events taken in one step: some tens of milliseconds.
-  private static var stepEventCount: Int { 1 << 16 }
+  /// Events taken in one step: some tens of milliseconds, more on a busy machine, since joins run in
+  /// the idle class; a stop waits for it.
+  private static var stepEventCount: Int { 1 << 13 }
   /// Fewest events a bucket needs to get a table of its own out of a mixed one.
   static var ownEventCountMin: Int { 1000 }
 

@@ -5,7 +5,7 @@ internal import PenstockCore
 
 /// A comparison in progress.
 final class IndexCheck {
-  private let writer: IndexWriter
+  private var writer: IndexWriter
   private var sums: [UInt64]
 
   init(_ keys: [[UInt8]]) {
