@@ -56,14 +56,7 @@ struct RunStreams: ~Copyable {
     names.append(stream)
     names.append(varint: UInt64(Byte.null))
     names.append(group)
-    let range = start..<names.count
-    let hash = hash(names.bytes.extracting(range))
-    let (number, slot) = look(for: names.bytes.extracting(range), hash)
-    if let number {
-      names.cut(to: start)
-      return number
-    }
-    return insert(hash, slot)
+    return number(ofNameFrom: start)
   }
 
   /// The number of a value behind one byte that says what it is of.
@@ -71,6 +64,11 @@ struct RunStreams: ~Copyable {
     let start = names.count
     names.append(varint: UInt64(prefix))
     names.append(value)
+    return number(ofNameFrom: start)
+  }
+
+  /// The number of the name that was appended at `start`; one that is known is cut off again.
+  private mutating func number(ofNameFrom start: Int) -> Int {
     let range = start..<names.count
     let hash = hash(names.bytes.extracting(range))
     let (number, slot) = look(for: names.bytes.extracting(range), hash)
