@@ -1,14 +1,16 @@
 // What an operator decides about the archive, and the file that says it to every process.
 //
 //     archive/settings
-//     file     = "#penstock-archive version=1" LF *( key "=" value LF )
+//     file     = "#penstock-archive version=1 crc=" 8hex LF *( key "=" value LF )
+//                                                              ; CRC-32C of the lines behind it
 //     key      = "bucket" | "grace" | "settle" | "retain"      ; nanoseconds
 //              | "table" | "retain-bytes"                      ; bytes
 //              | "group" | "index"                             ; an attribute's key, escaped as in
 //                                                              ; an event line; index may be repeated
 //
-// The host writes it when it starts: temporary file, sync, rename. Lines a reader does not know are
-// passed over. A store without the file has the defaults.
+// The host writes it when it starts and it says something else: temporary file, sync, rename. Lines a
+// reader does not know are passed over. Without the file, and when its checksum does not hold, the
+// defaults count, by which nothing expires.
 
 package import PenstockCore
 
@@ -24,6 +26,8 @@ package struct ArchiveSettings: Equatable, Sendable {
   package var indexes = ["type", "host", "severity"]
   /// Bytes a table may have: merges join tables up to this size.
   package var tableByteCountMax = 1 << 30
+  /// The least it may be, in bytes: a few blocks.
+  static let tableByteCountMin = 4 << 20
   /// How long a closed bucket gets no tables before it is brought to its fewest, in nanoseconds:
   /// stragglers are joined together, not each with what is there.
   package var settleNanoseconds: Int64 = 600_000_000_000
@@ -53,7 +57,7 @@ package struct ArchiveSettings: Equatable, Sendable {
 // MARK: - File
 
 extension ArchiveSettings {
-  private static let head = "#penstock-archive version=1"
+  private static let head = "#penstock-archive version=1 crc="
   /// Largest file that is read, in bytes.
   private static let byteCountMax = 64 << 10
 
@@ -98,22 +102,28 @@ extension ArchiveSettings {
   /// The file's text.
   package var text: String {
     var lines = [
-      ArchiveSettings.head, "bucket=\(bucket.nanoseconds)", "grace=\(graceNanoseconds)",
+      "bucket=\(bucket.nanoseconds)", "grace=\(graceNanoseconds)",
       "settle=\(settleNanoseconds)", "table=\(tableByteCountMax)",
     ]
     if let retainNanoseconds { lines.append("retain=\(retainNanoseconds)") }
     if let retainByteCount { lines.append("retain-bytes=\(retainByteCount)") }
     if let groupKey { lines.append("group=\(String(decoding: groupKey, as: UTF8.self))") }
     for key in indexKeys { lines.append("index=\(String(decoding: key, as: UTF8.self))") }
-    return lines.joined(separator: "\n") + "\n"
+    let body = lines.joined(separator: "\n") + "\n"
+    return ArchiveSettings.head + ArchiveSettings.checksum(body) + "\n" + body
+  }
+
+  private static func checksum(_ body: some StringProtocol) -> String {
+    Hexadecimal.text(UInt64(Array(body.utf8).rawSpan.checksum()), digits: 8)
   }
 
   /// The settings a file's text gives; what it does not say, or says wrongly, is the default.
   package init(text: String) {
-    let lines = text.split(separator: "\n")
-    guard lines.first.map({ $0 == ArchiveSettings.head }) ?? false else { return }
+    let parts = text.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, parts[0] == ArchiveSettings.head + ArchiveSettings.checksum(parts[1])
+    else { return }
     indexes = []
-    for line in lines.dropFirst() {
+    for line in parts[1].split(separator: "\n") {
       let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2 else { continue }
       take(key: parts[0], value: parts[1])
@@ -127,7 +137,8 @@ extension ArchiveSettings {
     case "bucket": bucket = number.flatMap { BucketLength(nanoseconds: $0) } ?? bucket
     case "grace": graceNanoseconds = number ?? graceNanoseconds
     case "settle": settleNanoseconds = number ?? settleNanoseconds
-    case "table": tableByteCountMax = number.map { Int($0) } ?? tableByteCountMax
+    case "table":
+      if let number, number >= ArchiveSettings.tableByteCountMin { tableByteCountMax = Int(number) }
     case "retain": retainNanoseconds = number
     case "retain-bytes": retainByteCount = number.map { Int($0) }
     case "group": group = name

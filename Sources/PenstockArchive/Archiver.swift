@@ -99,16 +99,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     settings: ArchiveSettings = ArchiveSettings(), runByteCountMax: Int = Archiver.runByteCountMax,
     passByteCountMax: Int = Archiver.passByteCountMax
   ) throws(ArchiveError) {
-    var manifest: Manifest
-    do throws(ManifestError) {
-      manifest = try Manifest.readDurable(files, layout)
-      if let known = manifest.store, known != store {
-        throw .foreignStore(path: layout.manifest)
-      }
-    } catch {
-      throw .manifest(error)
-    }
-    try UnnamedTables(files, layout, store).settle(&manifest)
+    let manifest = try UnnamedTables(files, layout, store).settledManifest()
     self.files = files
     self.layout = layout
     self.store = store
@@ -141,9 +132,13 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     for choice in chosen { edit.covered[choice.log] = choice.reach(after: edit, manifest) }
     var covered: [TableCoverage] = []
     for choice in chosen { choice.extend(&covered) }
+    let times = TableTimes(
+      written: now,
+      received: chosen.flatMap(\.segment.batches).filter { $0.line.eventCount > 0 }
+        .map(\.line.at).max())
     do throws(ArchiveError) {
-      for choice in chosen { try archive(choice, covered, now, &edit, &result) }
-      try writeTables(covered, now, &edit, &result)
+      for choice in chosen { try archive(choice, covered, times, &edit, &result) }
+      try writeTables(covered, times, &edit, &result)
     } catch {
       discard(edit)
       throw error
@@ -160,7 +155,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 
   /// Takes a segment's events, after copying aside what is damaged in it.
   private mutating func archive(
-    _ choice: SegmentChoice, _ covered: [TableCoverage], _ now: Timestamp,
+    _ choice: SegmentChoice, _ covered: [TableCoverage], _ times: TableTimes,
     _ edit: inout ManifestEdit, _ result: inout ArchivePass
   ) throws(ArchiveError) {
     for damage in choice.damage { try quarantine(damage, &result) }
@@ -183,7 +178,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
         == .isFull
       {
         precondition(!run.isEmpty, "a run holds any event")
-        try writeTables(covered, now, &edit, &result)
+        try writeTables(covered, times, &edit, &result)
       }
       if run.unreadableCount + result.unreadableCount > unreadable {
         try quarantine(
@@ -209,7 +204,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
 
   /// Writes what the run holds and empties it.
   private mutating func writeTables(
-    _ covered: [TableCoverage], _ now: Timestamp, _ edit: inout ManifestEdit,
+    _ covered: [TableCoverage], _ times: TableTimes, _ edit: inout ManifestEdit,
     _ result: inout ArchivePass
   ) throws(ArchiveError) {
     result.eventCount += UInt64(run.count)
@@ -220,14 +215,14 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
       precondition(edit.added.count < TableName.countMax)
       let name = TableName.text(
         bucket.folder, edit: manifest.nextNumber, serial: edit.added.count)
-      edit.added.append(try writeTable(bucket, name, covered, now))
+      edit.added.append(try writeTable(bucket, name, covered, times))
     }
     run.removeAll()
   }
 
   /// Writes one table, makes it durable and proves it.
   private borrowing func writeTable(
-    _ bucket: ArchiveRun.Bucket, _ name: String, _ covered: [TableCoverage], _ now: Timestamp
+    _ bucket: ArchiveRun.Bucket, _ name: String, _ covered: [TableCoverage], _ times: TableTimes
   ) throws(ArchiveError) -> TableEntry {
     let folder = layout.archive + "/" + bucket.folder
     let path = layout.archive + "/" + name
@@ -253,7 +248,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     return TableEntry(
       name: name, eventCount: summary.eventCount, byteCount: summary.byteCount,
       hash: summary.hash, earliest: summary.earliest, latest: summary.latest,
-      lateCount: run.lateCount(bucket), written: now)
+      lateCount: run.lateCount(bucket), written: times.written,
+      received: times.received)
   }
 
   /// Removes the tables of a pass that did not come to its end. What stays is garbage, removed at
@@ -262,6 +258,13 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     run.removeAll()
     for table in edit.added { try? files.unlinkIfThere(layout.archive + "/" + table.name) }
   }
+}
+
+/// What the manifest says about a pass's tables that their events do not.
+struct TableTimes {
+  var written: Timestamp
+  /// When the newest event of the pass was received.
+  var received: Timestamp?
 }
 
 /// The names of tables: the folder of their bucket, and 16 digits of which the last two count the

@@ -17,10 +17,16 @@ package enum ArchiverProcess {
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
-  /// Pause between looks for tables to join while there are none, in milliseconds.
-  static let joinMilliseconds: Int32 = 1000
-  /// Pause between looks for tables to expire, in milliseconds.
-  static let expiryMilliseconds: Int32 = 1000
+  /// Pause between looks for what there is to do beside archiving, in nanoseconds, at least.
+  static let lookNanoseconds: Int64 = 1_000_000_000
+  /// The pause is at least so many times what a look takes: with many tables it takes longer.
+  static let lookFactor: Int64 = 100
+
+  /// When to look again after a look that began at `began`.
+  static func nextLook(after began: Int64) -> Int64 {
+    let now = System.monotonicNanoseconds()
+    return now + max(lookNanoseconds, lookFactor * (now - began))
+  }
   /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
   static let lockMilliseconds = 2000
 
@@ -51,8 +57,8 @@ private struct ArchiverLoop<Files: FileSystem> {
   private var isFinishing = false
   /// When to look for tables to join again, in monotonic nanoseconds.
   private var joinsAgainAt: Int64 = 0
-  /// When to look for tables to expire again, in monotonic nanoseconds.
-  private var expiresAgainAt: Int64 = 0
+  /// When to do the chores again, in monotonic nanoseconds.
+  private var choresAgainAt: Int64 = 0
 
   private enum Pause { case over, stop }
 
@@ -97,8 +103,7 @@ private struct ArchiverLoop<Files: FileSystem> {
           setPriority(isBehind: try archiver.isBehind())
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
-          try expire(&archiver, &clock)
-          try erase(&archiver)
+          try doChores(&archiver, &clock)
           let joins = isDone && !isFinishing ? try join(&archiver) : false
           if pause(isDone && !joins ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
@@ -122,16 +127,24 @@ private struct ArchiverLoop<Files: FileSystem> {
     }
   }
 
+  /// What is done now and then: orders to erase, tables whose time has come, the manifest's length.
+  private mutating func doChores(
+    _ archiver: inout Archiver<Files>, _ clock: inout RetentionClock
+  ) throws(ArchiveError) {
+    let began = System.monotonicNanoseconds()
+    guard began >= choresAgainAt else { return }
+    try erase(&archiver)
+    try archiver.shortenManifest()
+    try expire(&archiver, &clock)
+    choresAgainAt = ArchiverProcess.nextLook(after: began)
+  }
+
   /// Lets tables go whose time has come.
-  private mutating func expire(_ archiver: inout Archiver<Files>, _ clock: inout RetentionClock)
+  private func expire(_ archiver: inout Archiver<Files>, _ clock: inout RetentionClock)
     throws(ArchiveError)
   {
-    let ticks = System.monotonicNanoseconds()
-    guard ticks >= expiresAgainAt else { return }
-    expiresAgainAt = ticks + Int64(ArchiverProcess.expiryMilliseconds) * 1_000_000
-    try archiver.shortenManifest()
     let now = System.now()
-    guard clock.mayExpire(realtime: now, monotonic: ticks) else { return }
+    guard clock.mayExpire(realtime: now, monotonic: System.monotonicNanoseconds()) else { return }
     for expiry in try archiver.expire(now: now) {
       ShardProcess.say(
         "archiver",
@@ -155,12 +168,12 @@ private struct ArchiverLoop<Files: FileSystem> {
 
   /// Goes on joining tables; false when there is nothing to join.
   private mutating func join(_ archiver: inout Archiver<Files>) throws(ArchiveError) -> Bool {
-    guard System.monotonicNanoseconds() >= joinsAgainAt else { return false }
+    let began = System.monotonicNanoseconds()
+    guard began >= joinsAgainAt else { return false }
     do throws(ArchiveError) {
       switch try archiver.merge() {
       case .nothing:
-        joinsAgainAt =
-          System.monotonicNanoseconds() + Int64(ArchiverProcess.joinMilliseconds) * 1_000_000
+        joinsAgainAt = ArchiverProcess.nextLook(after: began)
         return false
       case .refused(let why): ShardProcess.say("archiver", why)
       case .working, .joined: break

@@ -6,7 +6,8 @@
 //     edit     = "edit number=" 16hex *( SP change ) " prev=" 8hex " crc=" 8hex LF
 //     change   = "add=" name ",events=" n ",bytes=" n ",hash=" 16hex ",earliest=" time
 //                ",latest=" time [ ",late=" n ] [ ",written=" time ]    ; late: events that came
-//                [ ",merges=" n ] *( "," key "=" value )        ; when their bucket was closed;
+//                [ ",received=" time ] [ ",merges=" n ]         ; when their bucket was closed;
+//                *( "," key "=" value )                         ; received: the newest of them;
 //              | "remove=" name                                 ; keys a reader does not know are
 //                                                               ; passed over
 //              | "cover=" 2hex ",segment=" 16hex ",sequence=" 16hex       ; log, segment, sequence
@@ -47,6 +48,9 @@ package struct TableEntry: Equatable, Sendable {
   package var lateCount: UInt64
   /// When the table was written; nil when that is not known.
   package var written: Timestamp?
+  /// When the newest of its events, or of those written with it, was received; nil when that is not
+  /// known.
+  package var received: Timestamp?
   /// The number of the edit it was written for.
   package var edit: UInt64? {
     name.lastIndex(of: "/").flatMap { TableName.edit(String(name[name.index(after: $0)...])) }
@@ -55,9 +59,14 @@ package struct TableEntry: Equatable, Sendable {
   /// How often its events were joined; 0 for a table of an archiver's run.
   package var mergeCount: Int
 
+  /// The largest count of events or bytes that is believed: sums over all tables stay far from 64
+  /// bits.
+  static let numberMax = 1 << 42
+
   package init(
     name: String, eventCount: UInt64, byteCount: Int, hash: UInt64, earliest: Timestamp,
-    latest: Timestamp, lateCount: UInt64 = 0, written: Timestamp? = nil, mergeCount: Int = 0
+    latest: Timestamp, lateCount: UInt64 = 0, written: Timestamp? = nil, received: Timestamp? = nil,
+    mergeCount: Int = 0
   ) {
     self.name = name
     self.eventCount = eventCount
@@ -67,6 +76,7 @@ package struct TableEntry: Equatable, Sendable {
     self.latest = latest
     self.lateCount = lateCount
     self.written = written
+    self.received = received
     self.mergeCount = mergeCount
   }
 }
@@ -98,6 +108,7 @@ package enum ManifestError: Error, Equatable, Sendable, CustomStringConvertible 
   case file(FileError)
   case damaged(path: String, line: Int)
   case newerVersion(path: String, line: Int)
+  case formerVersion(path: String, version: Int)
   case foreignStore(path: String)
 
   package var description: String {
@@ -107,6 +118,8 @@ package enum ManifestError: Error, Equatable, Sendable, CustomStringConvertible 
       "\(path) is damaged at line \(line): restore it from a copy; the tables are untouched"
     case .newerVersion(let path, let line):
       "\(path), line \(line), was written by a newer penstock: use that version"
+    case .formerVersion(let path, let version):
+      "\(path) has version \(version), which this penstock does not read: use the one that wrote it"
     case .foreignStore(let path): "\(path) belongs to another store"
     }
   }
@@ -147,6 +160,7 @@ package struct Manifest: Sendable {
     coverage[log]?.sequence ?? .none
   }
 
-  /// The newest time a table was written at: no event in the archive was received later.
-  package var newest: Timestamp? { tables.compactMap(\.written).max() }
+  /// When the newest event that is known of was received. When a table was written does not count:
+  /// tables are joined long after, by whatever the clock says then.
+  package var newest: Timestamp? { tables.compactMap(\.received).max() }
 }

@@ -46,6 +46,9 @@ enum ManifestText {
     guard cursor.take("#penstock-manifest version="), let version = cursor.decimal() else {
       throw .damaged(path: path, line: 1)
     }
+    guard version >= Manifest.version else {
+      throw .formerVersion(path: path, version: version)
+    }
     guard version == Manifest.version else { throw .newerVersion(path: path, line: 1) }
     guard cursor.take(" store="), let high = cursor.hexadecimal(16),
       let low = cursor.hexadecimal(16), cursor.take(" edits="),
@@ -66,6 +69,7 @@ enum ManifestText {
         + ",earliest=\(table.earliest.text),latest=\(table.latest.text)"
       if table.lateCount > 0 { text += ",late=\(table.lateCount)" }
       if let written = table.written { text += ",written=\(written.text)" }
+      if let received = table.received { text += ",received=\(received.text)" }
       if table.mergeCount > 0 { text += ",merges=\(table.mergeCount)" }
     }
     for name in edit.removed { text += " remove=\(name)" }
@@ -206,7 +210,8 @@ private struct LineCursor: ~Escapable {
   mutating func table() -> TableEntry? {
     guard let name = tableName(), take(",events="), let events = decimal(), take(",bytes="),
       let bytes = decimal(), take(",hash="), let hash = hexadecimal(16), take(",earliest="),
-      let earliest = time(), take(",latest="), let latest = time(), earliest <= latest
+      let earliest = time(), take(",latest="), let latest = time(), earliest <= latest,
+      events <= TableEntry.numberMax, bytes <= TableEntry.numberMax
     else { return nil }
     var table = TableEntry(
       name: name, eventCount: UInt64(events), byteCount: bytes, hash: hash, earliest: earliest,
@@ -215,6 +220,9 @@ private struct LineCursor: ~Escapable {
       if take(",late=") {
         guard let late = decimal() else { return nil }
         table.lateCount = UInt64(late)
+      } else if take(",received=") {
+        guard let received = time() else { return nil }
+        table.received = received
       } else if take(",merges=") {
         guard let merges = decimal() else { return nil }
         table.mergeCount = merges

@@ -26,8 +26,21 @@ struct UnnamedTables<Files: FileSystem> {
     self.store = store
   }
 
+  /// The store's manifest as the disk holds it, once every table without a name was decided about.
+  func settledManifest() throws(ArchiveError) -> Manifest {
+    var manifest: Manifest
+    do throws(ManifestError) {
+      manifest = try Manifest.readDurable(files, layout)
+      if let known = manifest.store, known != store { throw .foreignStore(path: layout.manifest) }
+    } catch {
+      throw .manifest(error)
+    }
+    try settle(&manifest)
+    return manifest
+  }
+
   /// Removes the tables without a name, or names them again.
-  func settle(_ manifest: inout Manifest) throws(ArchiveError) {
+  private func settle(_ manifest: inout Manifest) throws(ArchiveError) {
     var unnamed: [String] = []
     let hasHole: Bool
     let missing: Bool

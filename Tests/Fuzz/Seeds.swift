@@ -63,11 +63,31 @@ enum Seeds {
       shape.streamCount = Int(seed)
       shape.payloadByteCountMax = 20
       let files = MemoryFileSystem()
-      let events = try ModelEvent.random(shape, &random)
-      _ = try ModelEvent.write(events, files, path: "/t")
+      var events = try ModelEvent.random(shape, &random)
+      if seed % 3 == 0 { events = try logLines(Int(seed) * 2) }
+      // So few that the columns are hardly compressed: what is damaged is what they mean.
+      _ = try ModelEvent.write(
+        events, files, path: "/t", indexes: seed % 2 == 0 ? ["type", "key1"] : [],
+        effort: seed % 4 == 1 ? .fast : .thorough)
       tables.append(files.bytes("/t") ?? [])
     }
     return tables.flatMap { [[0] + $0, [1] + $0, [1] + $0.dropLast(70)] }
+  }
+
+  /// Lines that are taken apart into templates with every kind of variable.
+  private static func logLines(_ count: Int) throws -> [ModelEvent] {
+    try (0..<count).map { number in
+      let time = Timestamp(seconds: 1_795_232_872 + Int64(number), nanoseconds: 0)
+      let line =
+        "\(time.text) s\(number % 2) sshd _id=\(Hexadecimal.text(UInt64(number), digits: 8)) "
+        + "key1=v\(number % 3)\t[\(number * 37)] user\(number) from 10.0.\(number).7 port "
+        + "\(40_000 + number) at 03:47:\(10 + number) took 0.0\(number)5 id 0x"
+        + Hexadecimal.text(UInt64(number) &* 0x9E37_79B9, digits: 16)
+      return try ModelEvent(
+        EventKey(
+          time: time, log: LogNumber(0), sequence: SequenceNumber(UInt64(number + 1))),
+        Array(line.utf8))
+    }
   }
 
   private static func session(_ package: URL) -> [[UInt8]] {

@@ -40,6 +40,16 @@ enum TableFuzz {
           require(!isWhole, "\(error)")
         }
       }
+      for key in table.indexes {
+        for value in ["-", "sshd", "v1", ""] {
+          do throws(TableError) {
+            _ = try table.postings(key: key, value: Array(value.utf8))
+          } catch {
+            require(!isWhole, "\(error)")
+          }
+        }
+      }
+      for name in names.prefix(2) { scan(table, name) }
       var block = TableBlock()
       var count: UInt64 = 0
       for index in table.blocks.indices {
@@ -53,6 +63,17 @@ enum TableFuzz {
       require(count == table.eventCount || !isWhole, "a whole table has other events than it says")
     } catch {
       if case .file(let failure) = error.fault { preconditionFailure("finding: \(failure)") }
+    }
+  }
+
+  /// Reads one stream, group by group, forward and backward.
+  private static func scan(_ table: TableReader<MemoryFileSystem>, _ name: [UInt8]) {
+    guard let groups = try? table.groups(ofStream: name) else { return }
+    for direction in [ReadDirection.forward, .reverse] {
+      for group in groups.prefix(2) {
+        var scan = TableScan(table, group, direction)
+        while let row = try? scan.next() { _ = scan.block.eventFields(row) }
+      }
     }
   }
 

@@ -24,6 +24,8 @@ extension Archiver {
       throw .file(error)
     }
     for (path, order) in orders where !refusedOrders.contains(path) {
+      // Every read asks every order: the others wait until these are carried out.
+      guard manifest.erasures.count < Erasure.countMax else { break }
       guard let order, let taken = try Erasure(order, through: lastStored()) else {
         refusedOrders.insert(path)
         return .refused("\(path) is not an order to erase; it is left where it is")
@@ -39,6 +41,7 @@ extension Archiver {
         var edit = ManifestEdit()
         edit.erased = [number]
         try append(edit)
+        cleared = cleared.filter { $0.erasure != number }
         return .working
       }
     }
@@ -139,8 +142,10 @@ extension Archiver {
       guard isWhole, !table.covered.isEmpty else { return .some }
       return !hasConcerned ? .none : hasOthers || !isCovered ? .some : .all
     } catch {
-      if case .file(let failure) = error.fault { throw .file(failure) }
-      return .some
+      guard case .file(let failure) = error.fault else { return .some }
+      // A table that is lost has nothing left to be erased; reads and verify tell of it.
+      guard failure.code == System.notFound else { throw .file(failure) }
+      return .none
     }
   }
 

@@ -22,6 +22,9 @@ package struct Erasure: Equatable, Sendable {
   let edit: UInt64?
   private let glob: Glob
 
+  /// Most orders carried out at once.
+  static let countMax = 256
+
   package init(
     pattern: String, before: Timestamp, through: [LogNumber: SequenceNumber], edit: UInt64? = nil
   ) throws(Glob.Fault) {

@@ -63,14 +63,7 @@ package final class TableImport<Files: FileSystem> {
     settings: ArchiveSettings = ArchiveSettings(),
     runByteCountMax: Int = TableImport.runByteCountDefault
   ) throws(ArchiveError) {
-    var manifest: Manifest
-    do throws(ManifestError) {
-      manifest = try Manifest.readDurable(files, layout)
-      if let known = manifest.store, known != store { throw .foreignStore(path: layout.manifest) }
-    } catch {
-      throw .manifest(error)
-    }
-    try UnnamedTables(files, layout, store).settle(&manifest)
+    let manifest = try UnnamedTables(files, layout, store).settledManifest()
     self.files = files
     self.layout = layout
     self.store = store

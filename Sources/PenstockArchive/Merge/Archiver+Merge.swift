@@ -37,7 +37,7 @@ extension Archiver {
     } catch {
       mergeTask = nil
       task.discard()
-      if case .file = error.fault { throw .table(error) }
+      guard isAboutInput(error, task.plan) else { throw .table(error) }
       return refuse(task.plan, error)
     }
     mergeTask = nil
@@ -63,6 +63,14 @@ extension Archiver {
     } catch {
       throw .file(error)
     }
+  }
+
+  /// Whether a table that was to be joined is damaged, or lost; anything else is trouble of the
+  /// disk, which may pass.
+  private func isAboutInput(_ error: TableError, _ plan: MergePlan) -> Bool {
+    guard case .file(let failure) = error.fault else { return true }
+    return failure.code == System.notFound
+      && plan.inputs.contains { layout.archive + "/" + $0.name == error.path }
   }
 
   /// Leaves the damaged table out from now on, or all when it is not known which one it is.

@@ -84,7 +84,7 @@ struct TableHeader {
 
   enum Reading {
     case header(TableHeader)
-    case newerVersion(UInt32)
+    case otherVersion(UInt32)
     case damaged
     case foreign
   }
@@ -97,7 +97,7 @@ struct TableHeader {
       UInt32(truncatingIfNeeded: span.word(at: 60)) == span.extracting(0..<60).checksum()
     else { return .damaged }
     let version = UInt32(truncatingIfNeeded: span.word(at: 16))
-    guard version <= TableFormat.version else { return .newerVersion(version) }
+    guard version == TableFormat.version else { return .otherVersion(version) }
     return .header(
       TableHeader(store: StoreIdentifier(high: span.word(at: 24), low: span.word(at: 32))))
   }

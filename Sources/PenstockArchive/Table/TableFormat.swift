@@ -169,8 +169,8 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case file(FileError)
     /// Not a table, or cut short.
     case notATable
-    /// Written by a newer version.
-    case newerVersion(UInt32)
+    /// Written by a version whose tables this one does not read.
+    case otherVersion(UInt32)
     /// Trailer or footer are damaged; the blocks are found without them.
     case damagedFooter
     /// A block's checksum or one of its numbers does not hold.
@@ -195,9 +195,9 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     switch fault {
     case .file(let error): error.description
     case .notATable: "\(path) is not a table, or was cut short"
-    case .newerVersion(let version):
+    case .otherVersion(let version):
       "\(path) has table version \(version) and this program reads version "
-        + "\(TableFormat.version): use a newer penstock"
+        + "\(TableFormat.version): use a \(version > TableFormat.version ? "newer" : "former") penstock"
     case .damagedFooter: "\(path): the footer is damaged; its blocks are read one after the other"
     case .damagedBlock(let index, let streams, let times):
       "\(path): block \(index) is damaged: events of \(streams) from \(times) cannot be read"
@@ -220,7 +220,7 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether events cannot be read because of it.
   package var isLoss: Bool {
     switch fault {
-    case .file, .notATable, .newerVersion, .damagedBlock, .damagedBytes, .newerPart, .notProved:
+    case .file, .notATable, .otherVersion, .damagedBlock, .damagedBytes, .newerPart, .notProved:
       true
     case .damagedFooter, .damagedPage, .damagedIndex, .contradiction: false
     }

@@ -236,7 +236,7 @@ private struct TableOpening<Files: FileSystem> {
       files, file, &memory, 0..<min(size, TableFormat.headerByteCount))
     var isForeign = false
     switch TableHeader.read(memory.bytes(header)) {
-    case .newerVersion(let version): return .newerVersion(version)
+    case .otherVersion(let version): return .otherVersion(version)
     case .header(let header): store = header.store
     case .damaged: break
     case .foreign: isForeign = true

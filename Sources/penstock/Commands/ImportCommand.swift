@@ -74,13 +74,13 @@ struct ImportCommand: ParsableCommand {
   @Option(help: "Lines that may be left out because they cannot be read.")
   var maxErrors = 0
 
-  @Option(help: "Stretch of event time an archive table belongs to, as 'serve' was told.")
-  var bucket = "1d"
+  @Option(help: "Stretch of event time an archive table belongs to; default: what 'serve' was told.")
+  var bucket: String?
 
   @Option(
     name: .customLong("index"),
     help: ArgumentHelp(
-      "An attribute the archive indexes, or 'type'. Default: type host severity; 'none' for none.",
+      "An attribute the archive indexes, or 'type'; 'none' for none. Default: what 'serve' was told.",
       valueName: "key"))
   var indexes: [String] = []
 
@@ -89,7 +89,7 @@ struct ImportCommand: ParsableCommand {
 
   func validate() throws {
     _ = try plan(now: System.now())
-    _ = try settings(group: nil)
+    _ = try changed(ArchiveSettings(), group: nil)
     guard maxErrors >= 0 else { throw ValidationError("--max-errors takes 0 or more") }
     guard files.count(where: { $0 == "-" }) <= 1 else {
       throw ValidationError("standard input can be read once")
@@ -111,12 +111,15 @@ struct ImportCommand: ParsableCommand {
     }
   }
 
-  private func settings(group: String?) throws -> ArchiveSettings {
-    var settings = ArchiveSettings()
-    guard let length = Quantity.nanoseconds(bucket).flatMap({ BucketLength(nanoseconds: $0) })
-    else { throw ValidationError("--bucket takes 1s to 5200w, not '\(bucket)'") }
-    settings.bucket = length
-    settings.group = group
+  /// The store's settings, but for what was asked for.
+  private func changed(_ settings: ArchiveSettings, group: String?) throws -> ArchiveSettings {
+    var settings = settings
+    if let bucket {
+      guard let length = Quantity.nanoseconds(bucket).flatMap({ BucketLength(nanoseconds: $0) })
+      else { throw ValidationError("--bucket takes 1s to 5200w, not '\(bucket)'") }
+      settings.bucket = length
+    }
+    settings.group = group ?? settings.group
     if !indexes.isEmpty { settings.indexes = indexes == ["none"] ? [] : indexes }
     guard settings.indexes.count <= ArchiveSettings.indexCountMax,
       Set(settings.indexes).count == settings.indexes.count,
@@ -146,7 +149,8 @@ struct ImportCommand: ParsableCommand {
     guard let lock = try ArchiveLock.take(system, layout) else { throw busy(layout) }
     defer { system.close(lock) }
     let tables = try TableImport(
-      system, layout, store: description.store, settings: try settings(group: plan.group))
+      system, layout, store: description.store,
+      settings: try changed(try ArchiveSettings.read(system, layout), group: plan.group))
     var progress = ImportProgress()
     let report: ImportReport
     do {

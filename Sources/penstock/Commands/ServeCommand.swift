@@ -86,11 +86,7 @@ struct Serve: ParsableCommand {
     _ = penstock_raise_descriptor_limit()
     let sockets = try HostSockets(options)
     let control = try ControlServer(options.layout)
-    do {
-      try options.archive.write(files, options.layout)
-    } catch {
-      throw CommandFailure("the archive's settings cannot be written: \(error)")
-    }
+    keepSettings(options, files)
     let retired = RetiredLogs.waiting(
       files, options.layout, description.store, shardCount: options.shardCount)
     let signals = try Host.watchSignals()
@@ -105,6 +101,19 @@ struct Serve: ParsableCommand {
     _ = try? files.unlink(options.layout.controlSocket)
     HostSockets.removeFiles(options)
     throw ExitCode(status)
+  }
+
+  /// Says to every process how the archive is laid out. A disk that is full must not keep a store
+  /// from being served: the settings before stay then.
+  private func keepSettings(_ options: HostOptions, _ files: LinuxFileSystem) {
+    do {
+      if try ArchiveSettings.read(files, options.layout) == options.archive { return }
+      try options.archive.write(files, options.layout)
+    } catch {
+      Console.say(
+        "penstock: host: the archive's settings cannot be written: \(error); those before stay in "
+          + "force until penstock is started with room for them")
+    }
   }
 
   private func announce(_ options: HostOptions, _ store: StoreIdentifier, _ sockets: HostSockets) {

@@ -15,6 +15,7 @@ import Testing
       latest: Timestamp(seconds: 1_795_232_900, nanoseconds: 999_999_999),
       lateCount: number == 3 ? 5 : 0,
       written: number == 1 ? nil : Timestamp(seconds: 1_795_233_000, nanoseconds: 0),
+      received: number == 3 ? Timestamp(seconds: 1_795_232_999, nanoseconds: 5) : nil,
       mergeCount: number == 3 ? 1 : 0)
   }
 
@@ -174,6 +175,15 @@ import Testing
         let after = broken.restarted(.random(seed: seed))
         #expect(try Manifest.read(after, layout).tables == writer.tables)
       }
+    }
+  }
+
+  @Test func `a manifest of a former version says which one it is`() throws {
+    let head = "#penstock-manifest version=1 store=\(store.text)"
+    let sum = Array(head.utf8).rawSpan.checksum()
+    let line = "\(head) crc=\(Hexadecimal.text(UInt64(sum), digits: 8))\n"
+    #expect(throws: ManifestError.formerVersion(path: layout.manifest, version: 1)) {
+      try read(Array(line.utf8))
     }
   }
 

@@ -231,6 +231,41 @@ import Testing
     #expect(try store.read(store.files).count == 2)
   }
 
+  @Test func `a table that is lost is told once, and its neighbours are joined`() throws {
+    let store = try MemoryStore()
+    for index in 0..<3 {
+      try store.append([line(store.now, "s -\tpayload \(index)")], to: 0)
+      try store.sealAll()
+      try store.archive(store.files, settings())
+    }
+    try store.files.unlink(store.layout.archive + "/" + (try tables(store)[1].name))
+    store.now = store.now.adding(seconds: 3 * 86_400)
+    var archiver = try Archiver(store.files, store.layout, store: store.store)
+    var told = 0
+    while true {
+      let progress = try archiver.merge(now: store.now)
+      if progress == .nothing { break }
+      if case .refused = progress { told += 1 }
+    }
+    #expect(told == 1)
+    #expect(try tables(store).count == 2)
+  }
+
+  @Test func `a join by a clock that was set forward makes nothing older`() throws {
+    let store = try MemoryStore()
+    for index in 0..<2 {
+      try store.append([line(store.now, "s -\tpayload \(index)")], to: 0)
+      try store.sealAll()
+      try store.archive(store.files, settings())
+    }
+    let received = store.now
+    store.now = store.now.adding(seconds: 1000 * 86_400)
+    #expect(try join(store, settings()).count == 1)
+    #expect(try tables(store).map(\.received) == [received])
+    #expect(try tables(store).map(\.written) == [store.now])
+    #expect(try Manifest.read(store.files, store.layout).newest == received)
+  }
+
   @Test func `when the last line rots after a join, its tables are named again`() throws {
     let store = try MemoryStore()
     for index in 0..<4 {

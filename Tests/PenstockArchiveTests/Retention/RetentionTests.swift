@@ -107,7 +107,19 @@ import Testing
     try settings.write(store.files, store.layout)
     #expect(try ArchiveSettings.read(store.files, store.layout) == settings)
     #expect(ArchiveSettings(text: "nonsense") == ArchiveSettings())
-    #expect(
-      ArchiveSettings(text: "#penstock-archive version=1\nbucket=5\nnew=1\nx\n").bucket == .day)
+  }
+
+  @Test func `rotten settings let nothing expire, and impossible ones are not taken`() throws {
+    var settings = ArchiveSettings()
+    settings.retainNanoseconds = 7_776_000_000_000_000
+    settings.retainByteCount = 1 << 40
+    let bytes = Array(settings.text.utf8)
+    for index in bytes.indices {
+      var damaged = bytes
+      damaged[index] ^= 1
+      #expect(ArchiveSettings(text: String(decoding: damaged, as: UTF8.self)) == ArchiveSettings())
+    }
+    settings.tableByteCountMax = 0
+    #expect(ArchiveSettings(text: settings.text).tableByteCountMax == 1 << 30)
   }
 }
