@@ -204,7 +204,8 @@ final class MergeTask<Files: FileSystem> {
           hash: output.summary.hash, earliest: output.summary.earliest,
           latest: output.summary.latest,
           lateCount: serial == 0 ? plan.inputs.reduce(0) { $0 + $1.lateCount } : 0,
-          written: now, received: plan.inputs.compactMap(\.received).max(), mergeCount: 1 + (plan.inputs.map(\.mergeCount).max() ?? 0)))
+          written: now, received: plan.inputs.compactMap(\.received).max(),
+          mergeCount: 1 + (plan.inputs.map(\.mergeCount).max() ?? 0)))
     }
     for folder in Set(written.map(\.folder)).sorted() {
       try files.syncDirectory(layout.archive + "/" + folder)

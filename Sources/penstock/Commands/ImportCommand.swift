@@ -74,13 +74,13 @@ struct ImportCommand: ParsableCommand {
   @Option(help: "Lines that may be left out because they cannot be read.")
   var maxErrors = 0
 
-  @Option(help: "Stretch of event time an archive table belongs to; default: what 'serve' was told.")
+  @Option(help: "Stretch of event time an archive table belongs to; default: as 'serve' was told.")
   var bucket: String?
 
   @Option(
     name: .customLong("index"),
     help: ArgumentHelp(
-      "An attribute the archive indexes, or 'type'; 'none' for none. Default: what 'serve' was told.",
+      "An attribute the archive indexes, or 'type'; 'none' for none. Default: as 'serve' was told.",
       valueName: "key"))
   var indexes: [String] = []
 
