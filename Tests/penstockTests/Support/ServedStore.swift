@@ -169,12 +169,17 @@ final class ServedStore {
 
   /// The counters of one shard's listener, from `status`.
   func listener(_ name: String, shard: Int = 0) throws -> [String: Any] {
+    try #require(try listenerIfThere(name, shard: shard), "status shows \(name) of \(shard)")
+  }
+
+  /// The same; nil while the shard has yet to begin.
+  private func listenerIfThere(_ name: String, shard: Int) throws -> [String: Any]? {
     let json = try run("status", "--format", "json")
     let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
     let shards = try #require((object as? [String: Any])?["shards"] as? [[String: Any]])
-    try #require(shard < shards.count, "status shows shard \(shard): \(json.output)")
-    let rows = try #require(shards[shard]["listeners"] as? [[String: Any]])
-    return try #require(rows.first { $0["name"] as? String == name })
+    guard shard < shards.count else { return nil }
+    let rows = shards[shard]["listeners"] as? [[String: Any]]
+    return rows?.first { $0["name"] as? String == name }
   }
 
   /// Waits until everything the listeners received is stored, refused or booked as lost in a crash.
@@ -183,7 +188,8 @@ final class ServedStore {
       for listener in listeners {
         var last: [String: Any] = [:]
         try wait("the ledger of \(listener) of shard \(shard) closes: \(last)") {
-          last = try self.listener(listener, shard: shard)
+          guard let found = try self.listenerIfThere(listener, shard: shard) else { return false }
+          last = found
           func count(_ name: String) -> Int { last[name] as? Int ?? 0 }
           return count("received") == count("stored") + count("refused") + count("refused_size")
             + count("refused_busy") + count("lost")
