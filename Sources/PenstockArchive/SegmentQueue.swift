@@ -190,7 +190,8 @@ struct SegmentQueue<Files: FileSystem>: ~Copyable {
       view = try LogView.read(
         files, layout, log: log, after: manifest.archivedThrough(log),
         frontier: DurableFrontier.read(layout, store, log).sequence, store: store,
-        acceptsHoles: holed.contains(log), segmentCountMax: lookCountMax, refreshing: views[log])
+        acceptsHoles: holed.contains(log), segmentCountMax: lookCountMax, refreshing: views[log],
+        readsPastCache: true)
     } catch {
       views[log] = nil
       switch error {

@@ -1,33 +1,44 @@
 // Reads batches a `LogView` lists, and walks the event lines inside.
 //
 // The bytes are read into own memory and then checked again: between the view and the read the
-// disk may have rotted, or the segment may have been archived and unlinked.
+// disk may have rotted, or the segment may have been archived and unlinked. Past the page cache, on
+// request: who reads a log once has no use for copies of it, and making them costs more than
+// everything else that is done with the bytes.
 
 /// Reads the content of batches; keeps the last segment open.
 package struct BatchReader<Files: FileSystem>: ~Copyable {
   private let files: Files
+  private let readsPastCache: Bool
   private var memory: AlignedBuffer
   private var segment: OpenSegment<Files>?
-  private var contentByteCount = 0
+  /// Where in memory the content of the batch lies.
+  private var contentRange: ByteRange = 0..<0
 
   /// Memory at the start, in bytes; it grows to the largest batch read.
   private static var byteCountAtStart: Int { 256 << 10 }
 
-  package init(_ files: Files) {
+  /// - Parameter readsPastCache: where that is possible.
+  package init(_ files: Files, readsPastCache: Bool = false) {
     self.files = files
+    self.readsPastCache = readsPastCache
     memory = AlignedBuffer(byteCount: BatchReader.byteCountAtStart)
   }
 
   /// Reads the batch `extent` of `segment`; `content` is its content until the next load.
   /// - Throws: `.changed` when the segment is gone, `.damaged` when the batch is no longer valid.
   package mutating func load(_ extent: BatchExtent, of segment: LogSegment) throws(LogError) {
-    contentByteCount = 0
+    contentRange = 0..<0
+    var start = 0
     do throws(FileError) {
-      let file = try open(segment.path)
-      if memory.byteCount < extent.byteCount { memory = AlignedBuffer(byteCount: extent.byteCount) }
-      let count = try files.read(file, into: &memory, 0..<extent.byteCount, at: extent.offset)
-      let span = memory.bytes(0..<count)
-      guard let line = BatchLine(span, at: 0), line == extent.line, line.isIntact(in: span, at: 0)
+      let open = try open(segment.path)
+      start = extent.offset % open.blockByteCount
+      let wanted = open.whole(start + extent.byteCount)
+      if memory.byteCount < wanted { memory = AlignedBuffer(byteCount: wanted) }
+      let count = try files.read(
+        open.file, into: &memory, 0..<wanted, at: extent.offset - start)
+      let span = memory.bytes(0..<min(count, start + extent.byteCount))
+      guard let line = BatchLine(span, at: start), line == extent.line,
+        line.isIntact(in: span, at: start)
       else { throw FileError(.read, segment.path, code: BatchReader.notIntact) }
     } catch {
       if error.code == System.notFound { throw .changed }
@@ -36,15 +47,13 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
       }
       throw .file(error)
     }
-    contentByteCount = Int(extent.line.byteCount)
+    let first = start + BatchLine.textByteCount
+    contentRange = first..<(first + Int(extent.line.byteCount))
   }
 
   /// The content of the batch loaded last, behind its batch line.
   package var content: RawSpan {
-    @_lifetime(borrow self) get {
-      memory.bytes(
-        BatchLine.textByteCount..<(BatchLine.textByteCount + contentByteCount))
-    }
+    @_lifetime(borrow self) get { memory.bytes(contentRange) }
   }
 
   /// Reads the batch `extent` of `segment` and lends `body` its content.
@@ -58,12 +67,12 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
   /// No kernel error: a batch that is not what the view said.
   private static var notIntact: Int32 { -1 }
 
-  private mutating func open(_ path: String) throws(FileError) -> File {
-    if let segment, segment.path == path { return segment.file }
+  private mutating func open(_ path: String) throws(FileError) -> OpenSegment<Files> {
+    if let segment, segment.path == path { return segment }
     segment = nil
-    let opened = try OpenSegment(files, path)
+    let opened = try OpenSegment(files, path, readsPastCache: readsPastCache)
     segment = opened
-    return opened.file
+    return opened
   }
 }
 
@@ -72,12 +81,30 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
 private final class OpenSegment<Files: FileSystem> {
   let path: String
   let file: File
+  /// Reads begin and end at multiples of it.
+  let blockByteCount: Int
   private let files: Files
 
-  init(_ files: Files, _ path: String) throws(FileError) {
-    file = try files.open(path, .read)
+  init(_ files: Files, _ path: String, readsPastCache: Bool) throws(FileError) {
     self.files = files
     self.path = path
+    let plain = try files.open(path, .read)
+    let direct = readsPastCache ? files.directAlignment(plain) : 0
+    if direct > 0, direct <= SegmentHeader.alignmentMax,
+      let past = try? files.open(path, .readDirect)
+    {
+      files.close(plain)
+      file = past
+      blockByteCount = max(AlignedBuffer.pageByteCount, direct)
+    } else {
+      file = plain
+      blockByteCount = 1
+    }
+  }
+
+  /// `byteCount` up to the end of its last block.
+  func whole(_ byteCount: Int) -> Int {
+    (byteCount + blockByteCount - 1) / blockByteCount * blockByteCount
   }
 
   deinit { files.close(file) }

@@ -88,11 +88,12 @@ package struct LogView: Sendable {
   ///   - acceptsHoles: report missing segments instead of throwing `.changed`.
   ///   - segmentCountMax: read the first so many segments as if there were no more.
   ///   - previous: an earlier view of the same log, to read only what is new since.
+  ///   - readsPastCache: for who reads a log only once.
   package static func read<Files: FileSystem>(
     _ files: Files, _ layout: StoreLayout, log: LogNumber, after archived: SegmentNumber,
     coveredThrough: SequenceNumber = .none, frontier: SequenceNumber?,
     store: StoreIdentifier? = nil, acceptsHoles: Bool = false, segmentCountMax: Int = .max,
-    refreshing previous: LogView? = nil
+    refreshing previous: LogView? = nil, readsPastCache: Bool = false
   ) throws(LogError) -> LogView {
     let catalog: SegmentCatalog
     do throws(FileError) {
@@ -107,7 +108,8 @@ package struct LogView: Sendable {
     let start: LogStart =
       archived == .none
       ? .beginning : .settled(through: coveredThrough == .none ? nil : coveredThrough)
-    var reader = LogReader(files, layout, store: known, names, previous, start)
+    var reader = LogReader(
+      files, layout, store: known, names, previous, start, readsPastCache: readsPastCache)
     do throws(FileError) {
       let reading = try reader.read(frontier)
       return LogView(layout, reader.kept, reader.keptDamage, reader.scans, reading)
@@ -194,7 +196,7 @@ private struct LogReader<Files: FileSystem>: ~Copyable {
 
   init(
     _ files: Files, _ layout: StoreLayout, store: StoreIdentifier?, _ names: [SegmentName],
-    _ previous: LogView?, _ start: LogStart
+    _ previous: LogView?, _ start: LogStart, readsPastCache: Bool
   ) {
     let settled = previous?.settled(in: names) ?? (segments: [], damage: [], last: nil)
     kept = settled.segments
@@ -205,7 +207,7 @@ private struct LogReader<Files: FileSystem>: ~Copyable {
     self.names = names.filter { name in lastKept.map { name > $0 } ?? true }
     self.previous = previous
     scanner = SegmentScanner(
-      files, layout, store: store, readsPastCache: false, keepsEvery: true,
+      files, layout, store: store, readsPastCache: readsPastCache, keepsEvery: true,
       fillerMax: previous == nil ? Int.max : LogView.refreshFillerByteCount)
   }
 
