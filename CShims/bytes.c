@@ -4,14 +4,15 @@
 #include <string.h>
 
 // --- CRC-32C ---------------------------------------------------------------------------------
-// Three interleaved hardware lanes over large ranges (the instruction has a latency of three
-// cycles and a throughput of one), joined by tables that multiply by x^(8n) mod P.
+// Three interleaved hardware lanes, long ones over large ranges and short ones over single lines
+// (the instruction has a latency of three cycles and a throughput of one), joined by tables that
+// multiply by x^(8n) mod P.
 
 static const uint32_t polynomial = 0x82f63b78u;
 
 static uint32_t software_table[256];
-enum { LONG_LANE = 4096, SHORT_LANE = 256 };
-static uint32_t long_shift[4][256], short_shift[4][256];
+enum { LONG_LANE = 4096, SHORT_LANE = 256, LINE_LANE = 64 };
+static uint32_t long_shift[4][256], short_shift[4][256], line_shift[4][256];
 
 static uint32_t multiply(const uint32_t *matrix, uint32_t vector) {
   uint32_t sum = 0;
@@ -51,6 +52,7 @@ __attribute__((constructor)) static void make_tables(void) {
   }
   make_shift(long_shift, LONG_LANE);
   make_shift(short_shift, SHORT_LANE);
+  make_shift(line_shift, LINE_LANE);
 #if defined(__x86_64__)
   has_hardware = __builtin_cpu_supports("sse4.2");
 #endif
@@ -97,6 +99,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t seed, co
   uint64_t c = seed;
   c = lanes(c, &p, &n, LONG_LANE, long_shift);
   c = lanes(c, &p, &n, SHORT_LANE, short_shift);
+  c = lanes(c, &p, &n, LINE_LANE, line_shift);
   while (n >= 8) {
     uint64_t w;
     memcpy(&w, p, 8);
@@ -105,7 +108,19 @@ __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t seed, co
     n -= 8;
   }
   uint32_t r = (uint32_t)c;
-  while (n--) r = __builtin_ia32_crc32qi(r, *p++);
+  if (n & 4) {
+    uint32_t w;
+    memcpy(&w, p, 4);
+    r = __builtin_ia32_crc32si(r, w);
+    p += 4;
+  }
+  if (n & 2) {
+    uint16_t w;
+    memcpy(&w, p, 2);
+    r = __builtin_ia32_crc32hi(r, w);
+    p += 2;
+  }
+  if (n & 1) r = __builtin_ia32_crc32qi(r, *p);
   return r;
 }
 #endif

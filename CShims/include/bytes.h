@@ -53,5 +53,10 @@ static inline void penstock_copy_field(void *destination, const void *source, si
 // Whether all `count` bytes are `byte`.
 int penstock_all(const void *bytes, size_t count, uint8_t byte);
 
-// Asks the processor to bring the cache line at `bytes` near: it will be read soon.
-static inline void penstock_prefetch(const void *bytes) { __builtin_prefetch(bytes); }
+// Asks the processor to bring `count` bytes near, the first cache lines of them: they will be read
+// soon.
+static inline void penstock_prefetch(const void *bytes, size_t count) {
+  enum { LINE = 64, LINES_MAX = 6 };
+  const char *p = bytes, *end = p + count;
+  for (int i = 0; i < LINES_MAX && p < end; i++, p += LINE) __builtin_prefetch(p);
+}

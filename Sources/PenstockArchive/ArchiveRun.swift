@@ -18,6 +18,8 @@ struct ArchiveRun: ~Copyable {
     var folder: String
     /// Places in the sorted order.
     var places: Range<Int>
+    /// Rows that came late.
+    var lateCount = 0
   }
 
   /// What became of a batch given to the run.
@@ -33,6 +35,7 @@ struct ArchiveRun: ~Copyable {
   /// Where the sorted order begins in `memory`.
   private var orderOffset = 0
   private var streams = RunStreams()
+  private var order = RunOrder()
   /// The numbers of the names by rank, once sorted.
   private var rankedNames: [UInt32] = []
   /// Runs of rows whose sequence numbers follow on.
@@ -40,6 +43,8 @@ struct ArchiveRun: ~Copyable {
   private var times = JournalTimeReader()
   /// Lines that could not be taken.
   private(set) var unreadableCount = 0
+  /// Rows that came late.
+  private var lateCount = 0
 
   private struct Stretch {
     var log: LogNumber
@@ -68,6 +73,7 @@ struct ArchiveRun: ~Copyable {
     tailByteCount = 0
     count = 0
     unreadableCount = 0
+    lateCount = 0
     stretches.removeAll(keepingCapacity: true)
     rankedNames = []
     streams.removeAll()
@@ -133,8 +139,10 @@ struct ArchiveRun: ~Copyable {
     _ content: RawSpan, _ range: ByteRange, _ fields: LineFields, lateBefore: Timestamp
   ) {
     let tail = fields.typeStart..<range.upperBound
+    let isLate = fields.time < lateBefore
+    if isLate { lateCount &+= 1 }
     let row = RunRow(
-      time: fields.time, isLate: fields.time < lateBefore,
+      time: fields.time, isLate: isLate,
       stream: UInt32(streamNumber(content, fields)),
       offset: UInt32(tailByteCount), stretch: UInt32(stretches.count - 1),
       checksum: content.extracting(range).checksum())
@@ -189,15 +197,33 @@ struct ArchiveRun: ~Copyable {
     let buckets = BucketChoice(
       tableCountMax: tableCountMax, length, counts: bucketCounts(length))
     sortByStream()
-    if buckets.count > 1 { sortByBucket(buckets) }
+    guard buckets.count > 1 else {
+      sortStreamsByTime()
+      return [Bucket(folder: buckets.folder(0), places: 0..<count, lateCount: lateCount)]
+    }
+    sortByBucket(buckets)
     sortStreamsByTime()
+    return split(buckets)
+  }
+
+  /// The buckets of the sorted rows.
+  private func split(_ buckets: BucketChoice) -> [Bucket] {
     var result: [Bucket] = []
     var start = 0
-    for place in 1...count
-    where place == count || row(row(atPlace: place)).bucket != row(row(atPlace: start)).bucket {
-      let number = Int(row(row(atPlace: start)).bucket)
-      result.append(Bucket(folder: buckets.folder(number), places: start..<place))
-      start = place
+    var number = row(row(atPlace: 0)).bucket
+    var late = 0
+    for place in 0...count {
+      let row = place < count ? row(row(atPlace: place)) : nil
+      if row?.bucket != number {
+        result.append(
+          Bucket(folder: buckets.folder(Int(number)), places: start..<place, lateCount: late))
+        start = place
+        late = 0
+      }
+      if let row {
+        number = row.bucket
+        late += row.isLate ? 1 : 0
+      }
     }
     return result
   }
@@ -268,41 +294,36 @@ struct ArchiveRun: ~Copyable {
     var start = 0
     var isSorted = true
     var previous = row(row(atPlace: 0))
+    var times = previous.time...previous.time
     for place in 1..<max(count, 1) {
       let next = row(row(atPlace: place))
       if next.stream != previous.stream || next.bucket != previous.bucket {
-        if !isSorted { sortByTime(start..<place) }
+        if !isSorted { sortByTime(start..<place, times) }
         start = place
         isSorted = true
+        times = next.time...next.time
       } else if next.time < previous.time {
         isSorted = false
       }
+      times = min(times.lowerBound, next.time)...max(times.upperBound, next.time)
       previous = next
     }
-    if !isSorted { sortByTime(start..<count) }
+    if !isSorted { sortByTime(start..<count, times) }
   }
 
-  private mutating func sortByTime(_ places: Range<Int>) {
-    var keys: [TimeKey] = []
-    keys.reserveCapacity(places.count)
+  private mutating func sortByTime(_ places: Range<Int>, _ times: ClosedRange<Timestamp>) {
+    order.begin(places.count, numberMax: count, times)
     for place in places {
-      let index = row(atPlace: place)
-      let time = row(index).time
-      keys.append(
-        TimeKey(seconds: time.seconds, nanoseconds: time.nanoseconds, row: UInt32(index)))
+      let number = row(atPlace: place)
+      order.append(number, row(number).time)
     }
-    TimeKey.sort(&keys)
+    order.sort()
     for (index, place) in places.enumerated() {
-      setRow(Int(keys[index].row), atPlace: place, from: orderOffset)
+      setRow(order.row(index), atPlace: place, from: orderOffset)
     }
   }
 
   // MARK: - Writing
-
-  /// How many rows of a bucket are late.
-  func lateCount(_ bucket: Bucket) -> UInt64 {
-    bucket.places.reduce(0) { $0 + (row(row(atPlace: $1)).isLate ? 1 : 0) }
-  }
 
   /// Writes the rows of a bucket as a table.
   borrowing func write<Files: FileSystem>(
@@ -337,12 +358,11 @@ struct ArchiveRun: ~Copyable {
   @inline(__always)
   private func prefetch(_ place: Int, _ end: Int) {
     let far = place &+ 24
-    if far < end { memory.prefetch(rowOffset(row(atPlace: far))) }
+    if far < end {
+      let offset = rowOffset(row(atPlace: far))
+      memory.prefetch(offset..<(offset &+ RunRow.byteCount))
+    }
     let near = place &+ 12
-    guard near < end else { return }
-    let start = Int(row(row(atPlace: near)).offset)
-    memory.prefetch(start)
-    memory.prefetch(min(start &+ 64, memory.byteCount &- 1))
-    memory.prefetch(min(start &+ 128, memory.byteCount &- 1))
+    if near < end { memory.prefetch(tail(row(atPlace: near))) }
   }
 }

@@ -248,7 +248,7 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     return TableEntry(
       name: name, eventCount: summary.eventCount, byteCount: summary.byteCount,
       hash: summary.hash, earliest: summary.earliest, latest: summary.latest,
-      lateCount: run.lateCount(bucket), written: times.written,
+      lateCount: UInt64(bucket.lateCount), written: times.written,
       received: times.received)
   }
 

@@ -54,38 +54,3 @@ extension RunRow {
     bucket = UInt32(truncatingIfNeeded: fourth >> 32)
   }
 }
-
-/// A row of one stream and its time.
-struct TimeKey {
-  var seconds: Int64
-  var nanoseconds: UInt32
-  var row: UInt32
-
-  /// Equal times stay in order of position, which is that of the rows.
-  @inline(__always)
-  static func precedes(_ left: TimeKey, _ right: TimeKey) -> Bool {
-    if left.seconds != right.seconds { return left.seconds < right.seconds }
-    if left.nanoseconds != right.nanoseconds { return left.nanoseconds < right.nanoseconds }
-    return left.row < right.row
-  }
-
-  /// Sorts keys that are mostly in order: each moves back a little; when that costs too much they
-  /// are sorted in earnest.
-  static func sort(_ keys: inout [TimeKey]) {
-    var moves = 8 * keys.count
-    for index in 1..<max(keys.count, 1) {
-      let key = keys[index]
-      var place = index
-      while place > 0, precedes(key, keys[place &- 1]), moves > 0 {
-        keys[place] = keys[place &- 1]
-        place &-= 1
-        moves &-= 1
-      }
-      keys[place] = key
-      guard moves > 0 else {
-        keys.sort(by: precedes)
-        return
-      }
-    }
-  }
-}

@@ -79,12 +79,13 @@ struct RunStreams: ~Copyable {
     return insert(hash, slot)
   }
 
-  /// Whether the name with this number is `value` behind its first byte.
+  /// Whether the name with this number is what `range` of `bytes` holds, behind its first byte.
   @inline(__always)
-  func hasValue(_ value: RawSpan, _ number: Int) -> Bool {
-    let range = range(number)
-    return range.count == value.byteCount &+ 1
-      && names.memory.bytes((range.lowerBound &+ 1)..<range.upperBound).equals(value)
+  func hasValue(_ bytes: RawSpan, _ range: ByteRange, _ number: Int) -> Bool {
+    let known = self.range(number)
+    return known.count == range.count &+ 1
+      && names.bytes.holds(
+        known.lowerBound &+ 1, range.count, of: bytes, at: range.lowerBound)
   }
 
   private mutating func find(_ name: RawSpan) -> Int {

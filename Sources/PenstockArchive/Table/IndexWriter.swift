@@ -14,6 +14,10 @@ struct IndexWriter: ~Copyable {
   private var values = RunStreams()
   /// The value each key had last.
   private var recent: [Int]
+  /// The attributes of the row before, and the numbers of their values: neighbours of a stream often
+  /// have the same.
+  private var attributes = ColumnBuffer(capacity: 4 << 10)
+  private var attributeValues: [UInt32] = []
   /// Events of each value in the open block, and the row each was met in last.
   private var counts: [UInt32] = []
   private var lastRows: [UInt32] = []
@@ -50,38 +54,60 @@ struct IndexWriter: ~Copyable {
   mutating func take(
     _ bytes: RawSpan, type range: ByteRange, attributes words: ByteRange, row: Int
   ) {
-    if typeKey >= 0 { take(bytes.extracting(range), typeKey, row: row) }
+    if typeKey >= 0 { take(bytes, range, typeKey, row: row) }
     guard hasAttributes, !words.isEmpty else { return }
+    if attributes.count == words.count,
+      attributes.bytes.holds(0, words.count, of: bytes, at: words.lowerBound)
+    {
+      for number in attributeValues { count(Int(number), row: row) }
+      return
+    }
+    attributes.removeAll()
+    attributes.append(bytes.extracting(words))
+    attributeValues.removeAll(keepingCapacity: true)
     var cursor = AttributeCursor(words)
     while let (key, value) = cursor.next(in: bytes) {
-      let number = number(of: bytes.extracting(key))
-      if number >= 0 { take(bytes.extracting(value), number, row: row) }
+      let number = number(of: key, in: bytes)
+      guard number >= 0, let value = take(bytes, value, number, row: row) else { continue }
+      attributeValues.append(UInt32(value))
     }
   }
 
   /// The number of an attribute's key; -1 when it is not indexed.
   @inline(__always)
-  private func number(of key: RawSpan) -> Int {
-    let word = key.word(at: 0)
+  private func number(of key: ByteRange, in bytes: RawSpan) -> Int {
+    var word = bytes.word(at: key.lowerBound)
+    if key.count < 8 { word &= ~(~0 &<< UInt64(truncatingIfNeeded: 8 &* key.count)) }
     for index in keys.indices where keys[index].word == word && index != typeKey {
       let name = keys[index].name
-      if name.rawSpan.equals(key) { return index }
+      if name.count == key.count, key.count <= 8 || name.rawSpan.equals(bytes.extracting(key)) {
+        return index
+      }
     }
     return -1
   }
 
-  @inline(__always)
-  private mutating func take(_ value: RawSpan, _ key: Int, row: Int) {
-    guard value.byteCount > 0, value.byteCount <= TableIndex.valueByteCountMax else { return }
+  /// The number of the value; nil when it is not indexed.
+  @inline(__always) @discardableResult
+  private mutating func take(_ bytes: RawSpan, _ range: ByteRange, _ key: Int, row: Int) -> Int? {
+    guard !range.isEmpty, range.count <= TableIndex.valueByteCountMax else { return nil }
     var number = recent[key]
-    if number < 0 || !values.hasValue(value, number) {
-      number = values.number(of: value, prefix: UInt8(truncatingIfNeeded: key))
+    if number < 0 || !values.hasValue(bytes, range, number) {
+      number = values.number(
+        of: bytes.extracting(range), prefix: UInt8(truncatingIfNeeded: key))
       recent[key] = number
       if number == counts.count {
         counts.append(0)
         lastRows.append(0)
       }
     }
+    count(number, row: row)
+    return number
+  }
+
+  /// Counts a row of the value with this number.
+  @inline(__always)
+  private mutating func count(_ number: Int, row: Int) {
     if counts[number] == 0 {
       touched.append(UInt32(number))
     } else if lastRows[number] == UInt32(row) {
@@ -133,6 +159,7 @@ struct IndexWriter: ~Copyable {
     lastRows.removeAll()
     postings.removeAll()
     for key in recent.indices { recent[key] = -1 }
+    attributes.removeAll()
   }
 
   /// Gives the number of each key, its values, ascending, and their postings, and forgets them.

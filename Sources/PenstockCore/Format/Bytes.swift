@@ -49,17 +49,24 @@ extension RawSpan {
   }
 
   /// The eight bytes at `offset`, all of which must be inside the span.
-  @inline(__always)
-  func wholeWord(at offset: Int) -> UInt64 {
+  @inlinable @inline(__always)
+  package func wholeWord(at offset: Int) -> UInt64 {
     precondition(offset >= 0 && offset <= byteCount &- 8)
     return unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
   }
 
+  /// The bytes from `offset` on, of which there are fewer than eight.
   @usableFromInline @inline(never)
   func tailWord(at offset: Int) -> UInt64 {
     precondition(offset >= 0)
+    guard offset < byteCount else { return 0 }
+    // The last eight bytes hold them, behind others.
+    if byteCount >= 8 {
+      let past = UInt64(truncatingIfNeeded: offset &+ 8 &- byteCount)
+      return wholeWord(at: byteCount &- 8) &>> (8 &* past)
+    }
     var word: UInt64 = 0
-    var index = min(offset &+ 8, byteCount) &- 1
+    var index = byteCount &- 1
     while index >= offset {
       word = word << 8 | UInt64(byte(at: index))
       index &-= 1
@@ -150,12 +157,32 @@ extension RawSpan {
   }
 
   /// Whether both spans hold the same bytes.
+  @inlinable @inline(__always)
   package func equals(_ other: RawSpan) -> Bool {
-    guard byteCount == other.byteCount else { return false }
+    let count = byteCount
+    guard count == other.byteCount else { return false }
+    guard count >= 8 else { return tailWord(at: 0) == other.tailWord(at: 0) }
     var offset = 0
-    while offset < byteCount {
-      guard word(at: offset) == other.word(at: offset) else { return false }
+    while offset <= count &- 8 {
+      guard wholeWord(at: offset) == other.wholeWord(at: offset) else { return false }
       offset &+= 8
+    }
+    return wholeWord(at: count &- 8) == other.wholeWord(at: count &- 8)
+  }
+
+  /// Whether `count` bytes at `start` are those of `other` at `otherStart`. Faster than comparing
+  /// spans when they are few and others stand behind them.
+  @inlinable @inline(__always)
+  package func holds(_ start: Int, _ count: Int, of other: RawSpan, at otherStart: Int) -> Bool {
+    precondition(start >= 0 && start &+ count <= byteCount)
+    precondition(otherStart >= 0 && otherStart &+ count <= other.byteCount)
+    var done = 0
+    while done < count {
+      var difference = word(at: start &+ done) ^ other.word(at: otherStart &+ done)
+      let rest = count &- done
+      if rest < 8 { difference &= ~(~0 &<< UInt64(truncatingIfNeeded: 8 &* rest)) }
+      guard difference == 0 else { return false }
+      done &+= 8
     }
     return true
   }

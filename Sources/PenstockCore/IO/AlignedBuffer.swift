@@ -140,10 +140,10 @@ package struct AlignedBuffer: ~Copyable {
       contentsOf: UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count))
   }
 
-  /// Says that the bytes at `offset` will be read soon.
-  package func prefetch(_ offset: Int) {
-    precondition(offset >= 0 && offset < byteCount)
-    unsafe penstock_prefetch(base + offset)
+  /// Says that the bytes of `range` will be read soon: as many of the first as are worth it.
+  package func prefetch(_ range: ByteRange) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    unsafe penstock_prefetch(base + range.lowerBound, range.count)
   }
 
   /// Fills `range` with one byte.
