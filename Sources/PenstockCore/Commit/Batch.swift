@@ -47,7 +47,7 @@ package struct Batch: BitwiseCopyable {
   }
 
   /// Opens the slot for a batch. What is written ends at a multiple of `alignment`, so that the
-  /// filler fits behind it.
+  /// filler fits behind it, and leaves room for the journals line.
   package mutating func open(
     number: BatchNumber, firstSequence: SequenceNumber, alignment: Int, limits: Limits
   ) {
@@ -58,7 +58,14 @@ package struct Batch: BitwiseCopyable {
     openedAt = 0
     writer = EventWriter(
       offset: base + BatchLine.textByteCount,
-      limit: base + limits.batchSlotByteCount / alignment * alignment)
+      limit: base + limits.batchSlotByteCount / alignment * alignment
+        - JournalState.textByteCount)
+  }
+
+  /// Puts the journals line behind the events: nothing more may be written.
+  package mutating func put(_ state: JournalState, _ memory: inout AlignedBuffer) {
+    state.write(into: &memory, at: writer.offset)
+    writer.offset += JournalState.textByteCount
   }
 
   /// The sequence number the next event gets.

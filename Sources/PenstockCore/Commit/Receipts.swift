@@ -6,24 +6,36 @@
 
 /// What is said to a sender.
 package struct Answer: BitwiseCopyable {
-  package enum Kind: UInt8, BitwiseCopyable { case hello, stored, refused }
+  package enum Kind: UInt8, BitwiseCopyable {
+    case hello, stored, refused, conflict, head, exists, moved
+  }
 
   package var kind: Kind
   /// Why it was refused; meaningless otherwise.
   package var refusal: Refusal
   /// The line of the request that was wrong, counted from 1; 0 when it is not about a line.
   package var line: UInt32
-  /// Events stored.
+  /// Events stored; the owner's number in `moved`.
   package var count: UInt32
-  /// Sequence number of the first.
+  /// Sequence number of the first; of the last in `head`, `exists` and `conflict`, or
+  /// `Answer.unknown`.
   package var first: UInt64
   /// The batch that has to be durable before the answer may leave; 0 for none.
   package var batchOrdinal: UInt64
+  /// The position `head` and `exists` are told for.
+  package var at: UInt64 = 0
+  /// What the request was told apart by.
+  package var tag = RequestTag.none
+  /// The names in a conflict, or -1.
+  fileprivate(set) package var names: Int32 = -1
   fileprivate var next: Int32 = -1
+
+  /// A last event that is not remembered.
+  package static let unknown = UInt64.max
 
   package init(
     kind: Kind, refusal: Refusal = .unknownCommand, line: UInt32 = 0, count: UInt32 = 0,
-    first: UInt64 = 0, batchOrdinal: UInt64 = 0
+    first: UInt64 = 0, batchOrdinal: UInt64 = 0, at: UInt64 = 0
   ) {
     self.kind = kind
     self.refusal = refusal
@@ -31,6 +43,7 @@ package struct Answer: BitwiseCopyable {
     self.count = count
     self.first = first
     self.batchOrdinal = batchOrdinal
+    self.at = at
   }
 }
 
@@ -47,10 +60,32 @@ package struct AnswerPool: ~Copyable {
   private var records: Table<Answer>
   private var freeHead: Int32 = -1
   private var untouched: Int32 = 0
+  private var names = AnswerNames()
 
   package init(capacity: Int) {
-    records = Table(count: capacity, repeating: Answer(kind: .hello))
+    records = Table(zeroedCount: capacity)
   }
+
+  /// Appends an answer that names a journal and a type. When too many such answers wait, they are
+  /// left out of it: one sender that reads none of its answers must not hold up others.
+  package mutating func append(
+    _ answer: Answer, naming journal: RawSpan, _ type: RawSpan, to list: inout AnswerList
+  ) -> Bool {
+    var answer = answer
+    answer.names = names.keep(journal, type)
+    guard append(answer, to: &list) else {
+      names.free(answer.names)
+      return false
+    }
+    return true
+  }
+
+  /// The journal and the type an answer names.
+  @_lifetime(borrow self)
+  package func journal(_ answer: Answer) -> RawSpan { names.journal(answer.names) }
+
+  @_lifetime(borrow self)
+  package func type(_ answer: Answer) -> RawSpan { names.type(answer.names) }
 
   /// Appends an answer; false when the pool is used up.
   package mutating func append(_ answer: Answer, to list: inout AnswerList) -> Bool {
@@ -87,6 +122,7 @@ package struct AnswerPool: ~Copyable {
     list.head = records[Int(index)].next
     if list.head < 0 { list.tail = -1 }
     list.count -= 1
+    names.free(records[Int(index)].names)
     records[Int(index)].next = freeHead
     freeHead = index
   }
@@ -94,5 +130,64 @@ package struct AnswerPool: ~Copyable {
   /// Forgets what a connection that is gone had waiting.
   package mutating func removeAll(of list: inout AnswerList) {
     while list.count > 0 { removeFirst(of: &list) }
+  }
+}
+
+/// The names in answers that wait: slots of one size, of which only those in use are ever touched.
+struct AnswerNames: ~Copyable {
+  private var memory = AlignedBuffer(byteCount: slotCount * slotByteCount)
+  private var counts = Table<Counts>(zeroedCount: slotCount)
+  /// Free slots that were used before; the last comes first.
+  private var free = Table<Int32>(zeroedCount: slotCount)
+  private var freeCount = 0
+  private var untouched: Int32 = 0
+
+  struct Counts: BitwiseCopyable {
+    var journal: Int32
+    var type: Int32
+  }
+
+  /// Answers with names that wait at once.
+  private static let slotCount = 1024
+  /// The longest journal and the longest type.
+  private static let slotByteCount = EventLine.streamByteCountMax + CommitLines.typeByteCountMax
+
+  /// The slot that keeps them; -1 when none is free.
+  mutating func keep(_ journal: RawSpan, _ type: RawSpan) -> Int32 {
+    let slot: Int32
+    if freeCount > 0 {
+      freeCount -= 1
+      slot = free[freeCount]
+    } else if Int(untouched) < AnswerNames.slotCount {
+      slot = untouched
+      untouched += 1
+    } else {
+      return -1
+    }
+    let start = Int(slot) * AnswerNames.slotByteCount
+    memory.copy(journal, to: start)
+    memory.copy(type, to: start + journal.byteCount)
+    counts[Int(slot)] = Counts(journal: Int32(journal.byteCount), type: Int32(type.byteCount))
+    return slot
+  }
+
+  mutating func free(_ slot: Int32) {
+    guard slot >= 0 else { return }
+    free[freeCount] = slot
+    freeCount += 1
+  }
+
+  @_lifetime(borrow self)
+  func journal(_ slot: Int32) -> RawSpan {
+    guard slot >= 0 else { return memory.bytes(0..<0) }
+    let start = Int(slot) * AnswerNames.slotByteCount
+    return memory.bytes(start..<(start + Int(counts[Int(slot)].journal)))
+  }
+
+  @_lifetime(borrow self)
+  func type(_ slot: Int32) -> RawSpan {
+    guard slot >= 0 else { return memory.bytes(0..<0) }
+    let start = Int(slot) * AnswerNames.slotByteCount + Int(counts[Int(slot)].journal)
+    return memory.bytes(start..<(start + Int(counts[Int(slot)].type)))
   }
 }

@@ -164,7 +164,8 @@ package struct BatchLine: Equatable, Sendable {
     return span.extracting(textByteCount..<span.byteCount).checksum(seed: line)
   }
 
-  private static func put(
+  /// Writes `value` in so many lower-case hexadecimal digits.
+  static func put(
     _ value: UInt64, digits: Int, _ memory: inout AlignedBuffer, _ offset: Int
   ) {
     for index in 0..<digits {

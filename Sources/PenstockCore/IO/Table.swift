@@ -1,5 +1,7 @@
 // A fixed table of plain values: no growth, no reference counts, one bounds check an access.
 
+internal import Glibc
+
 /// `count` values of a plain type, taken once and kept until the table ends.
 @safe
 package struct Table<Element: BitwiseCopyable>: ~Copyable {
@@ -10,11 +12,25 @@ package struct Table<Element: BitwiseCopyable>: ~Copyable {
   package init(count: Int, repeating value: Element) {
     precondition(count > 0)
     self.count = count
-    unsafe base = UnsafeMutablePointer<Element>.allocate(capacity: count)
+    guard let memory = unsafe malloc(count * MemoryLayout<Element>.stride) else {
+      preconditionFailure("no memory for a table of \(count) values")
+    }
+    unsafe base = memory.bindMemory(to: Element.self, capacity: count)
     unsafe base.initialize(repeating: value, count: count)
   }
 
-  deinit { unsafe base.deallocate() }
+  /// A table of `count` values whose bytes are all zero, which has to be a value of `Element`.
+  /// Memory the kernel has just given is not touched.
+  package init(zeroedCount count: Int) {
+    precondition(count > 0)
+    self.count = count
+    guard let memory = unsafe calloc(count, MemoryLayout<Element>.stride) else {
+      preconditionFailure("no memory for a table of \(count) values")
+    }
+    unsafe base = memory.bindMemory(to: Element.self, capacity: count)
+  }
+
+  deinit { unsafe free(base) }
 
   package subscript(index: Int) -> Element {
     @inline(__always) unsafeAddress {

@@ -36,8 +36,12 @@ package struct Connection: BitwiseCopyable {
   package var frameEnd = FrameEnd.delimited
   /// The large slot that keeps the frame, or -1 for the carry.
   package var largeSlot = -1
-  /// Whether what is collected is the octets of a PUT.
+  /// Whether what is collected is the octets of a request, and how long the request line is that
+  /// is kept in front of them: 0 for a PUT, whose line says no more than their count.
   package var isPut = false
+  package var requestLineByteCount = 0
+  /// The tag of the request that is being answered.
+  package var tag = RequestTag.none
   /// Octets of a refused request still to be passed over.
   package var skipCount = 0
   /// Monotonic time of the last bytes received, or of the last answer taken.
@@ -157,8 +161,20 @@ package struct Sessions: ~Copyable {
     connections[slot].droppedCount = 0
     connections[slot].frameEnd = wholeCount < 0 ? .delimited : .counted
     connections[slot].isPut = isPut
+    connections[slot].requestLineByteCount = 0
     connections[slot].progressAt = now
     if wholeCount > carryByteCount { takeLargeSlot(slot) }
+  }
+
+  /// Goes on behind a request line that was collected: its first `line` bytes stay.
+  package mutating func extendFrame(_ slot: Int, line: Int, octets: Int, now: Int64) {
+    connections[slot].keptCount = line
+    connections[slot].requestLineByteCount = line
+    connections[slot].wholeCount = line + octets
+    connections[slot].frameEnd = .counted
+    connections[slot].isPut = true
+    connections[slot].progressAt = now
+    if line + octets > carryByteCount { takeLargeSlot(slot) }
   }
 
   /// Whether a frame of `count` bytes can be kept whole now.
@@ -216,6 +232,7 @@ package struct Sessions: ~Copyable {
     connections[slot].wholeCount = -1
     connections[slot].droppedCount = 0
     connections[slot].isPut = false
+    connections[slot].requestLineByteCount = 0
     connections[slot].phase = .ready
   }
 }

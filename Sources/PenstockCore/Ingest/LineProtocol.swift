@@ -1,32 +1,68 @@
 // The line protocol: text over TCP or a unix socket, usable with `nc`.
 //
 //     session    = *( request )
-//     request    = hello | put
-//     hello      = "HELLO penstock/1" eol
-//     put        = "PUT " byteCount eol  byteCount OCTETS        ; the octets are event lines
-//     byteCount  = 1*10DIGIT                                     ; 1 … the slot size (1 MiB)
-//     octets     = 1*( line )                                    ; EventLine, each ends in LF
+//     request    = hello | put | commit | head | exists
+//     hello      = "HELLO penstock/1" [ tag ] eol
+//     put        = "PUT " byteCount [ tag ] eol  byteCount OCTETS  ; the octets are event lines
+//     commit     = "COMMIT " byteCount *( SP option ) [ tag ] eol  byteCount OCTETS
+//     head       = "HEAD " journal [ tag ] eol
+//     exists     = "EXISTS " journal [ tag ] eol
+//     option     = "since=" position               ; none of the commit's own types after it
+//                | "rule=subset"                   ; with since: broken only when all of them were
+//                | "if-none=" types "@" position   ; no event of these types after it
+//                | "if-type=" type "@" position    ; the same, of one type that may hold ","
+//                | "if-unchanged@" position        ; no event at all after it
+//                | "in=" journal                   ; what the conditions behind are about; before
+//                                                  ; any, the journal of the first event
+//     types      = type *( "," type )
+//     position   = 1*19DIGIT                       ; a sequence number of the journal's shard
+//     tag        = SP "tag=" 1*16 bytes            ; the answer repeats it
+//     byteCount  = 1*10DIGIT                       ; 1 … the slot size (1 MiB)
+//     octets     = 1*( line )                      ; EventLine, each ends in LF
 //     eol        = LF | CR LF
 //
-//     answer     = hello-ok | put-ok | error                     ; one for each request, in order
-//     hello-ok   = "OK penstock/1 shard=" n " shards=" n LF
-//     put-ok     = "OK shard=" n " first=" n " count=" n LF      ; after the barrier, never before
-//     error      = "ERR " code " " [ "line " n ": " ] text LF
+//     answer     = hello-ok | stored | head-ok | exists-ok | conflict | moved | error ; in order
+//     hello-ok   = "OK penstock/1 shard=" n " shards=" n [ tag ] LF
+//     stored     = "OK shard=" n " first=" n " count=" n [ tag ] LF  ; after the barrier
+//     head-ok    = "OK shard=" n " head=" ( n | "unknown" ) " at=" n [ tag ] LF
+//     exists-ok  = "OK shard=" n " exists=" ( "0" | "1" | "unknown" ) " at=" n [ tag ] LF
+//     conflict   = "CONFLICT shard=" n " position=" n [ " journal=" journal " type=" type ] [ tag ] LF
+//     moved      = "MOVED shard=" n [ tag ] LF
+//     error      = "ERR " code [ tag ] " " [ "line " n ": " ] text LF
 //
 //     C: HELLO penstock/1
 //     S: OK penstock/1 shard=0 shards=2
 //     C: PUT 36
 //     C: - app/web Login user=7⇥{"ok":true}
 //     S: OK shard=0 first=123 count=1
+//     C: HEAD /orders/42
+//     S: OK shard=0 head=120 at=123
+//     C: COMMIT 34 since=123 tag=a1
+//     C: - /orders/42 Placed⇥{"sku":"A1"}
+//     S: OK shard=0 first=124 count=1 tag=a1
+//     C: COMMIT 34 since=123 tag=a2
+//     C: - /orders/42 Placed⇥{"sku":"A1"}
+//     S: CONFLICT shard=0 position=124 journal=/orders/42 type=Placed tag=a2
 //
-// Requests may be pipelined. The events of one PUT are stored together, in one batch, numbered
-// `first` … `first + count - 1`; when one line is wrong none is stored. The time "-" lets the
-// server set it. `HELLO` may be left out. After an error the session goes on wherever the next
-// request can be found: a PUT's octets are passed over even when it is refused. Streams beginning
-// with "/" (journals) and "_penstock/" are refused, so are attributes beginning with "_" other
-// than `_id` and `_escaped`.
+// Requests may be pipelined. The events of one PUT or COMMIT are stored together, in one batch,
+// numbered `first` … `first + count - 1`; when one line is wrong none is stored. The time "-" lets
+// the server set it. `HELLO` may be left out. After an error the session goes on wherever the next
+// request can be found: octets are passed over even when their request is refused.
 //
-// This file is the grammar: parsing requests and checking lines. What happens then is the shard's.
+// Streams beginning with "/" are journals. They take COMMITs only, whose events all belong to
+// journals, of one shard, and whose times the server sets: one for each commit, later than that of
+// any before it. "_penstock/" is refused, and attributes beginning with "_" other than `_id` and
+// `_escaped` are.
+//
+// Conditions hold or nothing is stored. A CONFLICT names the event that broke one; what a shard no
+// longer remembers is answered with ERR too-old and the position from which on it does: read again,
+// and commit with a position from there on. `HEAD` gives such a position as `at`, and the last event
+// of the journal as `head`, 0 when there is none, "unknown" when it lies further back than the shard
+// remembers. Answers wait until what they tell is durable. A journal belongs to one shard, by the hash
+// of its name (JournalKey); any other answers MOVED and the owner's number.
+//
+// This file is the grammar of event lines in requests; RequestLine.swift has that of request lines.
+// What happens then is the shard's.
 
 /// Why a request is refused: the code and the text of its answer.
 package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
@@ -34,6 +70,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case noEvents, unterminated
   case badTime, badStream, badType, badAttribute, badEscape, noPayload, badPayload
   case journal, reserved
+  case badTag, badCondition, notJournal, journalTime, tooOld
 
   /// The code, for programs.
   package var code: StaticString {
@@ -55,18 +92,23 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .badPayload: "bad-payload"
     case .journal: "journal"
     case .reserved: "reserved"
+    case .badTag: "bad-tag"
+    case .badCondition: "bad-condition"
+    case .notJournal: "not-a-journal"
+    case .journalTime: "journal-time"
+    case .tooOld: "too-old"
     }
   }
 
   /// What was wrong and what was expected, for people.
   package var text: StaticString {
     switch self {
-    case .unknownCommand: "unknown request; expected 'HELLO penstock/1' or 'PUT <byteCount>'"
+    case .unknownCommand: "unknown request; expected HELLO, PUT, COMMIT, HEAD or EXISTS"
     case .badVersion: "unknown protocol version; this server speaks 'HELLO penstock/1'"
-    case .badCount: "expected 'PUT <byteCount>' with a decimal number of bytes, at least 1"
+    case .badCount: "expected a decimal number of bytes, at least 1, behind PUT or COMMIT"
     case .tooLarge: "the events do not fit one slot (1 MiB unless configured); send fewer at once"
     case .busy: "all slots for large requests are taken; try again"
-    case .lineTooLong: "a request line may have 1024 bytes"
+    case .lineTooLong: "a request line may have 4096 bytes"
     case .noEvents: "expected at least one event line"
     case .unterminated: "the last event line does not end in LF within the byte count"
     case .badTime: "expected '-' or a time like 2026-11-21T03:47:52.123456789Z, then a space"
@@ -76,8 +118,15 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .badEscape: "a word holds a byte or an escape it may not; \\s \\t \\n \\0 \\\\ are known"
     case .noPayload: "expected a TAB and the payload"
     case .badPayload: "a payload may not hold NUL; send it escaped with the attribute _escaped="
-    case .journal: "names beginning with '/' are journals, which take transactions, not PUT"
+    case .journal: "names beginning with '/' are journals, which take COMMIT, not PUT"
     case .reserved: "streams '_penstock/' and attributes '_' are the server's own"
+    case .badTag: "a tag has 1 to 16 bytes and no space"
+    case .badCondition:
+      "expected since=N, rule=subset, if-none=TYPE,…@N, if-type=TYPE@N, if-unchanged@N, in=/JOURNAL"
+    case .notJournal:
+      "expected the name of a journal: '/' and 1 to 1023 bytes more, without '//' or '..'"
+    case .journalTime: "a journal's times are the server's: send '-', or yours as an attribute"
+    case .tooOld: "the server does not remember so far back; read again and commit from there"
     }
   }
 
@@ -92,43 +141,6 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .noPayload: self = .noPayload
     case .badPayload: self = .badPayload
     }
-  }
-}
-
-/// A request line.
-package enum Request: Equatable, Sendable {
-  case hello
-  /// Event lines of this many bytes follow.
-  case put(byteCount: Int)
-  case refused(Refusal)
-
-  /// Longest request line, in bytes: room for options of later versions.
-  package static let lineByteCountMax = 1024
-  /// Largest count whose octets are passed over to keep the session: 1 GiB.
-  package static let skippedByteCountMax = 1 << 30
-
-  /// Reads the request line in `range`, without its end.
-  package init(_ span: RawSpan, _ range: ByteRange) {
-    let start = range.lowerBound
-    if range.count >= 4, span.hasBytes("PUT ", at: start) {
-      guard let count = span.decimal((start + 4)..<range.upperBound, digitCountMax: 10), count > 0
-      else {
-        self = .refused(.badCount)
-        return
-      }
-      self = .put(byteCount: count)
-      return
-    }
-    if range.count >= 5, span.hasBytes("HELLO", at: start) {
-      let isKnown = range.count == 16 && span.hasBytes("HELLO penstock/1", at: start)
-      self = isKnown ? .hello : .refused(.badVersion)
-      return
-    }
-    if range.count == 3, span.hasBytes("PUT", at: start) {
-      self = .refused(.badCount)
-      return
-    }
-    self = .refused(.unknownCommand)
   }
 }
 
@@ -183,6 +195,11 @@ package enum PutLines {
     if first == UInt8(ascii: "_"), span.hasBytes("_penstock/", at: line.stream.lowerBound) {
       return .reserved
     }
+    return attributeRefusal(line, span)
+  }
+
+  /// Attributes only the server may use.
+  static func attributeRefusal(_ line: EventLine, _ span: RawSpan) -> Refusal? {
     guard !line.attributes.isEmpty else { return nil }
     var cursor = AttributeCursor(line.attributes)
     while let (key, value) = cursor.next(in: span) {

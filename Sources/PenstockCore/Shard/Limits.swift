@@ -46,6 +46,9 @@ package struct Limits: Sendable {
   package var shortageNoticeNanoseconds: Int64 = 1_000_000_000
   /// Listeners a shard serves at most: the ledger has a row for each.
   package static let listenerCountMax = 32
+  /// What is remembered of journals: an entry for each journal, and one for each type in it, that was
+  /// written to last; at 24 bytes an entry, taken when they are needed. A power of two.
+  package var journalEntryCountMax = JournalMemory.entryCountDefault
   /// Longest linger before a partly filled batch is written, in nanoseconds.
   package var lingerNanosecondsMax: Int64 = 200_000
   /// Numbers set aside for each segment when recovery goes on in a new one, so that nothing that
@@ -63,6 +66,7 @@ package struct Limits: Sendable {
     precondition(batchSlotByteCount % AlignedBuffer.pageByteCount == 0)
     precondition(eventByteCountMax + 4096 <= batchSlotByteCount)
     precondition(streamBufferCount.nonzeroBitCount == 1)
+    precondition(journalEntryCountMax.nonzeroBitCount == 1)
     precondition(datagramBufferCount.nonzeroBitCount == 1)
     precondition(datagramBufferByteCount >= 65_535 + 64)
     precondition(carryByteCount <= eventByteCountMax)

@@ -34,12 +34,17 @@ extension Shard where Machine: ~Copyable {
   /// segment.
   mutating func submitOpenBatch() -> Bool {
     guard inFlight < inFlightMax, !(isSealing && inFlight > 0) else { return false }
+    let needed = openBatchPaddedByteCount
+    if active.offset + needed > active.byteCount {
+      guard switchSegment(needing: needed) else { return false }
+    }
+    if journalsLineIsDue {
+      journalsLineIsDue = false
+      batches[openSlot].put(journals.state, &memory.commits)
+    }
     var batch = batches[openSlot]
     let byteCount = BatchLine.textByteCount + batch.contentByteCount
-    let padded = (byteCount + active.alignment - 1) / active.alignment * active.alignment
-    if active.offset + padded > active.byteCount {
-      guard switchSegment(needing: padded) else { return false }
-    }
+    let padded = openBatchPaddedByteCount
     precondition(batch.base + padded <= batch.base + limits.batchSlotByteCount)
     memory.commits.fill((batch.base + byteCount)..<(batch.base + padded), with: Byte.lineFeed)
     let line = BatchLine(
@@ -62,6 +67,15 @@ extension Shard where Machine: ~Copyable {
     groupCommit.spend(paddingByteCount: padded - byteCount, now: now)
     openNextBatch(after: batch)
     return true
+  }
+
+  /// Bytes the open batch will take in a segment; with the journals line, which a segment's first
+  /// batch carries.
+  private var openBatchPaddedByteCount: Int {
+    let byteCount =
+      BatchLine.textByteCount + batches[openSlot].contentByteCount
+      + (journalsLineIsDue ? JournalState.textByteCount : 0)
+    return (byteCount + active.alignment - 1) / active.alignment * active.alignment
   }
 
   private mutating func openNextBatch(after batch: Batch) {
@@ -139,6 +153,7 @@ extension Shard where Machine: ~Copyable {
     }
     active = segment
     active.startedAt = now
+    journalsLineIsDue = true
     next = nil
     if hasSaidStall { ShardProcess.say(name, "there is a segment again; serving goes on") }
     isStalled = false
@@ -219,10 +234,7 @@ extension Shard where Machine: ~Copyable {
   /// Sealing is a switch: the next segment's first batch, empty or not, says that everything
   /// before it is durable.
   private mutating func sealNow() {
-    let batch = batches[openSlot]
-    let byteCount = BatchLine.textByteCount + batch.contentByteCount
-    let padded = (byteCount + active.alignment - 1) / active.alignment * active.alignment
-    guard switchSegment(needing: padded) else { return }
+    guard switchSegment(needing: openBatchPaddedByteCount) else { return }
     isSealing = false
     statistics[.seals] += 1
     _ = submitOpenBatch()

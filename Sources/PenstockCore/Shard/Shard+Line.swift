@@ -23,23 +23,36 @@ extension Shard where Machine: ~Copyable {
         item.offset = item.end
         return true
       }
-      let line = StreamFraming.withoutFinalReturn(memory.streams.bytes, item.offset, stop)
-      let request = Request(memory.streams.bytes, line)
-      guard case .put(let byteCount) = request else {
+      let whole = StreamFraming.withoutFinalReturn(memory.streams.bytes, item.offset, stop)
+      let (request, line) = readRequest(slot, .streams, whole)
+      guard let byteCount = request.octetCount else {
         item.offset = stop + 1
-        take(request, slot)
+        take(request, slot, .streams)
         continue
       }
       let body = (stop + 1)..<(stop + 1 + byteCount)
-      if byteCount <= limits.eventByteCountMax, body.upperBound <= item.end {
-        guard storePut(slot, .streams, body) else { return false }
+      if byteCount <= limits.eventByteCountMax, body.upperBound <= item.end,
+        request.isWellFormed
+      {
+        guard store(request, slot, .streams, line: line, body) else { return false }
         item.offset = body.upperBound
       } else {
         item.offset = stop + 1
-        beginPut(slot, byteCount)
+        beginOctets(slot, request, byteCount, line)
       }
     }
     return true
+  }
+
+  /// Reads a request line, and notes its tag.
+  private mutating func readRequest(_ slot: Int, _ source: Source, _ whole: ByteRange)
+    -> (Request, ByteRange)
+  {
+    let read =
+      source == .frames
+      ? RequestLine(sessions.frames.bytes, whole) : RequestLine(memory.streams.bytes, whole)
+    sessions.connections[slot].tag = read.tag
+    return (read.request, read.range)
   }
 
   /// Adds to a request line that was cut.
@@ -58,30 +71,54 @@ extension Shard where Machine: ~Copyable {
     }
     item.offset = stop + 1
     let kept = sessions.keptRange(slot)
-    let line = StreamFraming.withoutFinalReturn(
+    let whole = StreamFraming.withoutFinalReturn(
       sessions.frames.bytes, kept.lowerBound, kept.upperBound)
-    let request = Request(sessions.frames.bytes, line)
-    sessions.releaseFrame(slot)
-    if case .put(let byteCount) = request {
-      beginPut(slot, byteCount)
+    let (request, line) = readRequest(slot, .frames, whole)
+    if let byteCount = request.octetCount {
+      if case .commit = request, canCollect(byteCount) {
+        // The line stays, the octets go behind it.
+        sessions.extendFrame(slot, line: line.count, octets: byteCount, now: now)
+      } else {
+        sessions.releaseFrame(slot)
+        beginOctets(slot, request, byteCount, nil)
+      }
     } else {
-      take(request, slot)
+      take(request, slot, .frames)
+      sessions.releaseFrame(slot)
     }
     return true
   }
 
-  private mutating func take(_ request: Request, _ slot: Int) {
+  private mutating func take(_ request: Request, _ slot: Int, _ source: Source) {
     switch request {
     case .hello: answer(slot, Answer(kind: .hello))
     case .refused(let refusal): refuse(slot, refusal)
-    case .put(let byteCount): beginPut(slot, byteCount)
+    case .head(let name): tellHead(slot, source, name, .head)
+    case .exists(let name): tellHead(slot, source, name, .exists)
+    case .put, .commit, .refusedOctets: preconditionFailure("octets follow")
     }
   }
 
-  /// Collects the octets of a PUT that are not all here, or passes over those that are refused.
-  private mutating func beginPut(_ slot: Int, _ byteCount: Int) {
-    guard byteCount <= limits.eventByteCountMax, sessions.canKeep(byteCount) else {
-      let refusal: Refusal = byteCount > limits.eventByteCountMax ? .tooLarge : .busy
+  private func canCollect(_ byteCount: Int) -> Bool {
+    byteCount <= limits.eventByteCountMax
+      && sessions.canKeep(byteCount + Request.lineByteCountMax)
+  }
+
+  /// Collects the octets of a request that are not all here, or passes over those that are refused.
+  /// - Parameter line: the request line in the streams; nil when it is gone, which only a COMMIT
+  ///   needs, and then there is no room for it.
+  private mutating func beginOctets(
+    _ slot: Int, _ request: Request, _ byteCount: Int, _ line: ByteRange?
+  ) {
+    var refusal: Refusal?
+    if case .refusedOctets(let why, _) = request {
+      refusal = why
+    } else if byteCount > limits.eventByteCountMax {
+      refusal = .tooLarge
+    } else if !canCollect(byteCount) {
+      refusal = .busy
+    }
+    if let refusal {
       refuse(slot, refusal)
       guard byteCount <= Request.skippedByteCountMax else {
         // Nothing sane claims that much: what follows is not octets.
@@ -92,14 +129,35 @@ extension Shard where Machine: ~Copyable {
       sessions.connections[slot].skipCount = byteCount
       return
     }
-    sessions.beginFrame(slot, wholeCount: byteCount, isPut: true, now: now)
+    guard case .commit = request, let line else {
+      return sessions.beginFrame(slot, wholeCount: byteCount, isPut: true, now: now)
+    }
+    sessions.beginFrame(slot, wholeCount: line.count + byteCount, isPut: true, now: now)
+    sessions.connections[slot].requestLineByteCount = line.count
+    sessions.keep(
+      line, in: memory.streams, of: slot, limit: Request.lineByteCountMax, now: now)
   }
 
-  /// A PUT's octets are all here; false when the batch has no room.
+  /// A request's octets are all here; false when the batch has no room.
   mutating func finishCollectedPut(_ slot: Int) -> Bool {
-    guard storePut(slot, .frames, sessions.keptRange(slot)) else { return false }
+    let kept = sessions.keptRange(slot)
+    let lineEnd = kept.lowerBound + sessions.connections[slot].requestLineByteCount
+    let body = lineEnd..<kept.upperBound
+    let request: Request =
+      lineEnd == kept.lowerBound
+      ? .put(byteCount: body.count) : .commit(byteCount: body.count)
+    guard store(request, slot, .frames, line: kept.lowerBound..<lineEnd, body) else {
+      return false
+    }
     sessions.releaseFrame(slot)
     return true
+  }
+
+  private mutating func store(
+    _ request: Request, _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange
+  ) -> Bool {
+    if case .commit = request { return storeCommit(slot, source, line: line, body) }
+    return storePut(slot, source, body)
   }
 
   /// Stores the lines of a PUT in one batch, or refuses it; false when there is no room now.
@@ -144,7 +202,7 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  private mutating func refuse(_ slot: Int, _ refusal: Refusal, line: Int = 0) {
+  mutating func refuse(_ slot: Int, _ refusal: Refusal, line: Int = 0) {
     let listener = sessions.connections[slot].listener
     statistics[listener, .received] &+= 1
     switch refusal {
@@ -152,7 +210,9 @@ extension Shard where Machine: ~Copyable {
     case .busy: statistics[listener, .refusedBusy] &+= 1
     default: statistics[listener, .refused] &+= 1
     }
-    answer(slot, refusalAnswer(refusal, line: line))
+    var told = refusalAnswer(refusal, line: line)
+    if refusal == .tooOld { told.first = journals.memory.floor }
+    answer(slot, told)
   }
 
   /// Without the end of a line there is no next request: answers it and closes.

@@ -195,7 +195,14 @@ extension Shard where Machine: ~Copyable {
 
   /// Queues an answer behind those of earlier requests of the connection.
   mutating func answer(_ slot: Int, _ answer: Answer) {
-    guard answers.append(answer, to: &sessions.connections[slot].answers) else {
+    var answer = answer
+    answer.tag = sessions.connections[slot].tag
+    noteAnswer(slot, isKept: answers.append(answer, to: &sessions.connections[slot].answers))
+  }
+
+  /// An answer was kept for the connection, or found no room.
+  mutating func noteAnswer(_ slot: Int, isKept: Bool) {
+    guard isKept else {
       // The pool is for many clients; one that does not read its answers has used it up.
       statistics[.connectionsUnread] += 1
       endConnection(slot)
@@ -256,34 +263,6 @@ extension Shard where Machine: ~Copyable {
     io.send(
       connection.socket, (base + connection.sendStart)..<(base + connection.sendEnd),
       token: Token(.send, slot: slot, generation: connection.generation))
-  }
-
-  private mutating func write(_ answer: Answer, _ writer: inout EventWriter) {
-    switch answer.kind {
-    case .hello:
-      writer.put("OK penstock/1 shard=", &memory.answers)
-      writer.put(decimal: Int(configuration.log.value), &memory.answers)
-      writer.put(" shards=", &memory.answers)
-      writer.put(decimal: configuration.shardCount, &memory.answers)
-    case .stored:
-      writer.put("OK shard=", &memory.answers)
-      writer.put(decimal: Int(configuration.log.value), &memory.answers)
-      writer.put(" first=", &memory.answers)
-      writer.put(decimal: Int(answer.first), &memory.answers)
-      writer.put(" count=", &memory.answers)
-      writer.put(decimal: Int(answer.count), &memory.answers)
-    case .refused:
-      writer.put("ERR ", &memory.answers)
-      writer.put(answer.refusal.code, &memory.answers)
-      writer.put(Byte.space, &memory.answers)
-      if answer.line > 0 {
-        writer.put("line ", &memory.answers)
-        writer.put(decimal: Int(answer.line), &memory.answers)
-        writer.put(": ", &memory.answers)
-      }
-      writer.put(answer.refusal.text, &memory.answers)
-    }
-    writer.put(Byte.lineFeed, &memory.answers)
   }
 
   // MARK: - Ending

@@ -95,6 +95,10 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var lastChecksum: UInt32
   var active: ActiveSegment
   var next: ActiveSegment?
+  /// The journals this shard owns.
+  var journals: Journals
+  /// The first batch in the active segment has yet to say what is known of them.
+  var journalsLineIsDue = true
   var nextLookAt: Int64 = 0
   var scratch = AlignedBuffer(byteCount: 2 * SegmentHeader.alignmentMin)
 
@@ -148,6 +152,13 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     durableNumber = recovered.lastBatch
     submittedNumber = recovered.lastBatch
     durableSequence = recovered.lastDurableSequence
+    let key = System.random() | 1
+    journals = Journals(
+      JournalRebuild.run(
+        io.files, configuration.layout, log: configuration.log,
+        after: configuration.archivedThrough, recovered,
+        entryCountMax: limits.journalEntryCountMax, key: key),
+      key: key, shard: Int(configuration.log.value), shardCount: configuration.shardCount)
     self.io = io
     self.memory = memory
     self.limits = limits
