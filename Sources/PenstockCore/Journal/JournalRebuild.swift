@@ -38,14 +38,16 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
 
   /// Reads the segments of `log` behind `archived`.
   /// - Parameters:
-  ///   - recovered: what recovery found.
+  ///   - newest: the segment recovery goes on in.
+  ///   - nextSequence: the number the next event gets.
   ///   - key: the process's random number (JournalKey).
   package static func run(
     _ files: Files, _ layout: StoreLayout, log: LogNumber, after archived: SegmentNumber,
-    _ recovered: Recovered, entryCountMax: Int = JournalMemory.entryCountDefault, key: UInt64
+    newest: SegmentNumber, nextSequence: SequenceNumber,
+    entryCountMax: Int = JournalMemory.entryCountDefault, key: UInt64
   ) -> RebuiltJournals {
     var rebuild = JournalRebuild(files, layout, entryCountMax, key)
-    rebuild.read(log, archived, recovered)
+    rebuild.read(log, archived, newest, before: nextSequence.value - 1)
     return rebuild.finish()
   }
 
@@ -53,8 +55,9 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
     RebuiltJournals(memory: memory, state: state)
   }
 
-  private mutating func read(_ log: LogNumber, _ archived: SegmentNumber, _ recovered: Recovered) {
-    let before = recovered.nextSequence.value - 1
+  private mutating func read(
+    _ log: LogNumber, _ archived: SegmentNumber, _ newest: SegmentNumber, before: UInt64
+  ) {
     guard let catalog = try? SegmentCatalog(files, layout) else {
       return memory.raiseFloor(to: before)
     }
@@ -63,7 +66,7 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
     var floor: UInt64?
     var oldest = before
     for name in catalog.segments(of: log, after: archived).reversed()
-    where name.number <= recovered.header.name.number {
+    where name.number <= newest {
       guard byteCount < JournalRebuild.byteCountMax else { break }
       chosen.append(name)
       let front = front(of: name)
@@ -96,7 +99,8 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
     }
     var found: JournalState?
     eachLine { span, range in
-      if let state = JournalState(span, at: range.lowerBound) { found = state }
+      // A batch of recovery may hold several: the first tells of all that came before.
+      if found == nil { found = JournalState(span, at: range.lowerBound) }
     }
     return (line.firstSequence, found, byteCount)
   }

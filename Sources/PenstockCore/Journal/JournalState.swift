@@ -3,7 +3,7 @@
 //     #journals last=0000000000003039 time=2026-11-21T03:47:52.123456789Z LF        (68 bytes)
 //
 // It stands in the first batch a shard writes to a segment, behind that batch's events, and says what
-// was so when the batch was written: the sequence number of the last event of any journal of this log,
+// was so before them: the sequence number of the last event of any journal of this log,
 // 0 when there never was one, and the time that event got. So what is older than the live segments is
 // known to hold nothing newer, and the times of journals ascend although clocks step back.
 

@@ -40,7 +40,7 @@ extension Shard where Machine: ~Copyable {
     }
     if journalsLineIsDue {
       journalsLineIsDue = false
-      batches[openSlot].put(journals.state, &memory.commits)
+      batches[openSlot].put(journalsBefore, &memory.commits)
     }
     var batch = batches[openSlot]
     let byteCount = BatchLine.textByteCount + batch.contentByteCount
@@ -80,6 +80,7 @@ extension Shard where Machine: ~Copyable {
 
   private mutating func openNextBatch(after batch: Batch) {
     openSlot = (openSlot + 1) % limits.batchSlotCount
+    journalsBefore = journals.state
     batches[openSlot].open(
       number: batch.number.advanced(by: 1), firstSequence: batch.nextSequence,
       alignment: active.alignment, limits: limits)

@@ -97,7 +97,9 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var next: ActiveSegment?
   /// The journals this shard owns.
   var journals: Journals
-  /// The first batch in the active segment has yet to say what is known of them.
+  /// What was known of them when the open batch was opened.
+  var journalsBefore: JournalState
+  /// The first batch in the active segment has yet to say it.
   var journalsLineIsDue = true
   var nextLookAt: Int64 = 0
   var scratch = AlignedBuffer(byteCount: 2 * SegmentHeader.alignmentMin)
@@ -156,9 +158,10 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     journals = Journals(
       JournalRebuild.run(
         io.files, configuration.layout, log: configuration.log,
-        after: configuration.archivedThrough, recovered,
-        entryCountMax: limits.journalEntryCountMax, key: key),
+        after: configuration.archivedThrough, newest: header.name.number,
+        nextSequence: recovered.nextSequence, entryCountMax: limits.journalEntryCountMax, key: key),
       key: key, shard: Int(configuration.log.value), shardCount: configuration.shardCount)
+    journalsBefore = journals.state
     self.io = io
     self.memory = memory
     self.limits = limits
