@@ -21,6 +21,9 @@ struct SimulatedMachine: IO, ~Copyable {
     world.queues.accepts.append((Int(listener.descriptor), token))
   }
 
+  /// There is one shard in a world.
+  mutating func connect(_ path: String) -> Socket? { nil }
+
   mutating func receive(_ socket: Socket, token: Token) {
     world.queues.receives.append((socket.descriptor, token))
   }

@@ -8,11 +8,15 @@
 package struct Answer: BitwiseCopyable {
   package enum Kind: UInt8, BitwiseCopyable {
     case hello, stored, refused, conflict, head, exists, moved
+    /// The journal's shard has been asked; what it says, as it says it.
+    case relayed, text
   }
 
   package var kind: Kind
   /// Why it was refused; meaningless otherwise.
   package var refusal: Refusal
+  /// The shard that stored the events.
+  package var shard: UInt8 = 0
   /// The line of the request that was wrong, counted from 1; 0 when it is not about a line.
   package var line: UInt32
   /// Events stored; the owner's number in `moved`.
@@ -89,6 +93,28 @@ package struct AnswerPool: ~Copyable {
 
   /// Appends an answer; false when the pool is used up.
   package mutating func append(_ answer: Answer, to list: inout AnswerList) -> Bool {
+    appendRecord(answer, to: &list) != nil
+  }
+
+  /// Puts what is known by now into the record of an answer that waited for it.
+  package mutating func settle(_ record: Int32, _ body: (inout Answer) -> Void) {
+    body(&records[Int(record)])
+    records[Int(record)].batchOrdinal = 0
+  }
+
+  /// The same with the text of the answer; false when there is no room for it.
+  package mutating func settle(_ record: Int32, text: RawSpan) -> Bool {
+    let slot = names.keep(text)
+    guard slot >= 0 else { return false }
+    settle(record) { answer in
+      answer.kind = .text
+      answer.names = slot
+    }
+    return true
+  }
+
+  /// Appends an answer; its record, or nil when the pool is used up.
+  package mutating func appendRecord(_ answer: Answer, to list: inout AnswerList) -> Int32? {
     let index: Int32
     if freeHead >= 0 {
       index = freeHead
@@ -97,7 +123,7 @@ package struct AnswerPool: ~Copyable {
       index = untouched
       untouched += 1
     } else {
-      return false
+      return nil
     }
     records[Int(index)] = answer
     records[Int(index)].next = -1
@@ -108,7 +134,7 @@ package struct AnswerPool: ~Copyable {
     }
     list.tail = index
     list.count += 1
-    return true
+    return index
   }
 
   /// The answer that leaves next, if any waits.
@@ -149,8 +175,15 @@ struct AnswerNames: ~Copyable {
 
   /// Answers with names that wait at once.
   private static let slotCount = 1024
-  /// The longest journal and the longest type.
-  private static let slotByteCount = EventLine.streamByteCountMax + CommitLines.typeByteCountMax
+  /// The longest journal and the longest type, and the words of an answer that names them.
+  private static let slotByteCount =
+    EventLine.streamByteCountMax + CommitLines.typeByteCountMax + 256
+
+  /// The slot that keeps a text; -1 when none is free, or it is too long.
+  mutating func keep(_ text: RawSpan) -> Int32 {
+    guard text.byteCount <= AnswerNames.slotByteCount else { return -1 }
+    return keep(text, text.extracting(0..<0))
+  }
 
   /// The slot that keeps them; -1 when none is free.
   mutating func keep(_ journal: RawSpan, _ type: RawSpan) -> Int32 {

@@ -26,7 +26,9 @@ package struct ShardMemory: ~Copyable {
       byteCount: limits.datagramBufferCount * limits.datagramBufferByteCount)
     commits = AlignedBuffer(
       byteCount: limits.batchSlotCount * limits.batchSlotByteCount, inHugePages: true)
-    answers = AlignedBuffer(byteCount: limits.connectionCountMax * limits.answerByteCount)
+    let requests = limits.shardCount > 1 ? limits.shardCount * limits.requestByteCount : 0
+    answers = AlignedBuffer(
+      byteCount: limits.connectionCountMax * limits.answerByteCount + requests)
   }
 }
 
@@ -126,6 +128,8 @@ package protocol IO: ~Copyable {
 
   /// Accepts one connection; `result` is its descriptor.
   mutating func accept(_ listener: Socket, token: Token)
+  /// Connects to a unix socket; nil when nobody listens there.
+  mutating func connect(_ path: String) -> Socket?
   /// Receives once into a buffer the backend chooses. `result` 0 is the end of the stream,
   /// -ENOBUFS means no buffer was free: queue it again when some are back.
   mutating func receive(_ socket: Socket, token: Token)

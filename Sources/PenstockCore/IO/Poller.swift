@@ -108,6 +108,13 @@ package struct Poller: IO, ~Copyable {
     arm(listener.descriptor, token.raw)
   }
 
+  package mutating func connect(_ path: String) -> Socket? {
+    let descriptor = unsafe penstock_connect_unix(path)
+    guard descriptor >= 0 else { return nil }
+    _ = penstock_set_nonblocking(descriptor, true)
+    return Socket(descriptor: descriptor)
+  }
+
   package mutating func receive(_ socket: Socket, token: Token) {
     guard !freeStreams.isEmpty else {
       finish(Completion(token: token, result: -ENOBUFS))

@@ -97,6 +97,12 @@ package struct Ring: IO, ~Copyable {
     must(unsafe penstock_ring_accept(ring, listener.descriptor, token.raw))
   }
 
+  package mutating func connect(_ path: String) -> Socket? {
+    let descriptor = unsafe penstock_connect_unix(path)
+    guard descriptor >= 0 else { return nil }
+    return Socket(descriptor: descriptor)
+  }
+
   package mutating func receive(_ socket: Socket, token: Token) {
     must(unsafe penstock_ring_receive(ring, socket.descriptor, Ring.streamGroup, token.raw))
   }

@@ -10,7 +10,7 @@ package enum CommitOutcome: Equatable, Sendable {
   case refused(Refusal, line: Int)
   /// A condition does not hold; nothing counts.
   case conflict(CommitConflict)
-  /// It is about journals of another shard; nothing counts.
+  /// Its first event's journal is another shard's; nothing counts.
   case moved(shard: Int)
 }
 
@@ -50,7 +50,7 @@ package enum CommitLines {
         return .refused(refusal, line: count)
       }
       if let owner = journals.otherOwner(span.extracting(event.stream)) {
-        return .moved(shard: owner)
+        return count == 1 ? .moved(shard: owner) : .refused(.severalShards, line: count)
       }
       writer.put(time, &memory)
       writer.put(verbatim: span.extracting((offset &+ 1)..<(end &+ 1)), &memory)
@@ -62,7 +62,7 @@ package enum CommitLines {
     case .holds: return .written(count: count)
     case .broken(let conflict): return .conflict(conflict)
     case .tooOld: return .refused(.tooOld, line: 0)
-    case .moved(let shard): return .moved(shard: shard)
+    case .moved: return .refused(.severalShards, line: 0)
     case .malformed: return .refused(.badCondition, line: 0)
     }
   }

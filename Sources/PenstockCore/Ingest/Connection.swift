@@ -40,6 +40,10 @@ package struct Connection: BitwiseCopyable {
   /// is kept in front of them: 0 for a PUT, whose line says no more than their count.
   package var isPut = false
   package var requestLineByteCount = 0
+  /// The shard it leads to, when this one made it to pass requests on; -1 otherwise.
+  package var peer: Int32 = -1
+  /// Whether it is told where journals of other shards are, instead of having requests passed on.
+  package var wantsMoved = false
   /// The tag of the request that is being answered.
   package var tag = RequestTag.none
   /// Octets of a refused request still to be passed over.

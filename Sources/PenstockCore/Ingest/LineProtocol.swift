@@ -2,7 +2,7 @@
 //
 //     session    = *( request )
 //     request    = hello | put | commit | head | exists
-//     hello      = "HELLO penstock/1" [ tag ] eol
+//     hello      = "HELLO penstock/1" [ " moved" ] [ tag ] eol
 //     put        = "PUT " byteCount [ tag ] eol  byteCount OCTETS  ; the octets are event lines
 //     commit     = "COMMIT " byteCount *( SP option ) [ tag ] eol  byteCount OCTETS
 //     head       = "HEAD " journal [ tag ] eol
@@ -59,7 +59,10 @@
 // and commit with a position from there on. `HEAD` gives such a position as `at`, and the last event
 // of the journal as `head`, 0 when there is none, "unknown" when it lies further back than the shard
 // remembers. Answers wait until what they tell is durable. A journal belongs to one shard, by the hash
-// of its name (JournalKey); any other answers MOVED and the owner's number.
+// of its name (JournalKey), and any other passes requests on to it; a client that says "moved" in its
+// HELLO is told the owner's number instead, and finds that shard's own address in run/endpoints.json.
+// The journals of one commit and its conditions have to belong to one shard. When the owner gives no
+// answer, because it was killed, the answer is ERR unavailable: nobody knows whether it was done.
 //
 // This file is the grammar of event lines in requests; RequestLine.swift has that of request lines.
 // What happens then is the shard's.
@@ -70,7 +73,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case noEvents, unterminated
   case badTime, badStream, badType, badAttribute, badEscape, noPayload, badPayload
   case journal, reserved
-  case badTag, badCondition, notJournal, journalTime, tooOld
+  case badTag, badCondition, notJournal, journalTime, tooOld, severalShards, unavailable, notServed
 
   /// The code, for programs.
   package var code: StaticString {
@@ -97,6 +100,9 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .notJournal: "not-a-journal"
     case .journalTime: "journal-time"
     case .tooOld: "too-old"
+    case .severalShards: "several-shards"
+    case .unavailable: "unavailable"
+    case .notServed: "not-served"
     }
   }
 
@@ -126,6 +132,11 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .notJournal:
       "expected the name of a journal: '/' and 1 to 1023 bytes more, without '//' or '..'"
     case .journalTime: "a journal's times are the server's: send '-', or yours as an attribute"
+    case .severalShards: "the journals of one commit must belong to one shard; commit them apart"
+    case .unavailable:
+      "the journal's shard gave no answer: it may have been done or not; ask HEAD, then try again"
+    case .notServed:
+      "the store spreads journals over more shards than are served; start with as many as it had"
     case .tooOld: "the server does not remember so far back; read again and commit from there"
     }
   }

@@ -3,6 +3,8 @@
 /// A request line.
 package enum Request: Equatable, Sendable {
   case hello
+  /// HELLO of a client that wants to be told where journals are.
+  case helloMoved
   /// Event lines of this many bytes follow.
   case put(byteCount: Int)
   /// The same, of journals; options stand in the line.
@@ -36,8 +38,14 @@ package enum Request: Equatable, Sendable {
     } else if word.count == 6, span.hasBytes("EXISTS", at: word.lowerBound) {
       self = JournalName.isValid(span, rest) ? .exists(rest) : .refused(.notJournal)
     } else if word.count >= 5, span.hasBytes("HELLO", at: word.lowerBound) {
-      let isKnown = range.count == 16 && span.hasBytes("HELLO penstock/1", at: range.lowerBound)
-      self = isKnown ? .hello : .refused(.badVersion)
+      let isKnown = range.count >= 16 && span.hasBytes("HELLO penstock/1", at: range.lowerBound)
+      let options = (range.lowerBound &+ min(16, range.count))..<range.upperBound
+      let isMoved = options.count == 6 && span.hasBytes(" moved", at: options.lowerBound)
+      if isKnown, isMoved {
+        self = .helloMoved
+      } else {
+        self = isKnown && options.isEmpty ? .hello : .refused(.badVersion)
+      }
     } else {
       self = .refused(.unknownCommand)
     }
@@ -52,7 +60,7 @@ package enum Request: Equatable, Sendable {
   package var octetCount: Int? {
     switch self {
     case .put(let byteCount), .commit(let byteCount), .refusedOctets(_, let byteCount): byteCount
-    case .hello, .head, .exists, .refused: nil
+    case .hello, .helloMoved, .head, .exists, .refused: nil
     }
   }
 

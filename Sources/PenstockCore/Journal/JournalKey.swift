@@ -3,14 +3,14 @@
 /// Names as numbers.
 package enum JournalKey {
   /// The shard that owns the journal called `name` (escaped, as it stands in event lines), of
-  /// `shardCount`. FNV-1a of 64 bits: it is part of the store's format, because all writes to a
+  /// `width` that journals are spread over. FNV-1a of 64 bits: it is part of the store's format, because all writes to a
   /// journal have to go through one shard for as long as the store lives.
-  package static func owner(of name: RawSpan, shardCount: Int) -> Int {
+  package static func owner(of name: RawSpan, width: Int) -> Int {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for offset in 0..<name.byteCount {
       hash = (hash ^ UInt64(name.byte(at: offset))) &* 0x0000_0100_0000_01B3
     }
-    return Int(hash % UInt64(shardCount))
+    return Int(hash % UInt64(width))
   }
 
   /// What is remembered of a journal as a whole. `key` is random, odd, and of this process only:

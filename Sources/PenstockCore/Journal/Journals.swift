@@ -21,7 +21,7 @@ package enum ConditionOutcome: Equatable, Sendable {
   /// What it asks about was forgotten.
   case tooOld
   /// A condition is about a journal of another shard.
-  case moved(shard: Int)
+  case moved
   case malformed
 }
 
@@ -32,21 +32,22 @@ package struct Journals: ~Copyable {
   package private(set) var state: JournalState
   private let key: UInt64
   private let shard: Int
-  private let shardCount: Int
+  private let width: Int
 
-  package init(_ rebuilt: consuming RebuiltJournals, key: UInt64, shard: Int, shardCount: Int) {
+  /// - Parameter width: logs journals are spread over.
+  package init(_ rebuilt: consuming RebuiltJournals, key: UInt64, shard: Int, width: Int) {
     state = rebuilt.state
     memory = rebuilt.memory
     self.key = key
     self.shard = shard
-    self.shardCount = shardCount
+    self.width = width
   }
 
   /// The shard that owns a journal; nil when it is this one.
   @inline(__always)
   package func otherOwner(_ name: RawSpan) -> Int? {
-    guard shardCount > 1 else { return nil }
-    let owner = JournalKey.owner(of: name, shardCount: shardCount)
+    guard width > 1 || shard > 0 else { return nil }
+    let owner = JournalKey.owner(of: name, width: width)
     return owner == shard ? nil : owner
   }
 
@@ -81,7 +82,7 @@ package struct Journals: ~Copyable {
       case .subset: isSubset = true
       case .journal(let name):
         journal = name
-        if let owner = otherOwner(span.extracting(name)) { return .moved(shard: owner) }
+        if otherOwner(span.extracting(name)) != nil { return .moved }
       case .unchanged(let position): outcome = unchanged(span, journal, position)
       case .none(let types, let isList, let position):
         outcome = none(span, journal, types, isList: isList, position)

@@ -32,6 +32,10 @@ package struct StoreLayout: Hashable, Sendable {
   package var run: String { root + "/run" }
   package var endpoints: String { run + "/endpoints.json" }
   package var controlSocket: String { run + "/control.sock" }
+  /// The line protocol of one shard, whichever the kernel would choose.
+  package func shardSocket(_ log: LogNumber) -> String {
+    run + "/shard-" + Hexadecimal.text(UInt64(log.value), digits: 2) + ".sock"
+  }
 
   package func segment(_ name: SegmentName) -> String { live + "/" + name.fileName }
   package func lock(_ log: LogNumber) -> String {

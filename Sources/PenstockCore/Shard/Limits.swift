@@ -28,6 +28,10 @@ package struct Limits: Sendable {
   package var largeSlotCount = 4
   /// Bytes of answers being sent on one connection.
   package var answerByteCount = 8 << 10
+  /// Bytes of requests on their way to one other shard: the largest request and some more.
+  package var requestByteCount = 2 << 20
+  /// Shards requests may be passed on to.
+  package var shardCount = 1
   /// Answers one connection may have waiting before it is no longer read.
   package var answersWaitingMax = 4096
   /// Answers all connections together may have waiting.
@@ -70,6 +74,7 @@ package struct Limits: Sendable {
     precondition(datagramBufferCount.nonzeroBitCount == 1)
     precondition(datagramBufferByteCount >= 65_535 + 64)
     precondition(carryByteCount <= eventByteCountMax)
+    precondition(requestByteCount > eventByteCountMax + Request.lineByteCountMax)
     precondition(connectionCountMax < 1 << 24)
     // The shortest event line is over 32 bytes.
     precondition(UInt64(SegmentPreparation.byteCountMax / 32) <= Limits.sequenceJump)

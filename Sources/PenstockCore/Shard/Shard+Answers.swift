@@ -8,7 +8,8 @@ extension Shard where Machine: ~Copyable {
       putShard("OK penstock/1", &writer)
       put(" shards=", configuration.shardCount, &writer)
     case .stored:
-      putShard("OK", &writer)
+      writer.put("OK", &memory.answers)
+      put(" shard=", Int(answer.shard), &writer)
       put(" first=", Int(answer.first), &writer)
       put(" count=", Int(answer.count), &writer)
     case .head:
@@ -26,6 +27,10 @@ extension Shard where Machine: ~Copyable {
       AnswerText.putNames(of: answer, answers, &writer, &memory.answers)
     case .moved: put("MOVED shard=", Int(answer.count), &writer)
     case .refused: return writeRefusal(answer, &writer)
+    case .text:
+      AnswerText.put(answer, answers, &writer, &memory.answers)
+      return writer.put(Byte.lineFeed, &memory.answers)
+    case .relayed: preconditionFailure("an answer leaves before it is there")
     }
     put(answer.tag, &writer)
     writer.put(Byte.lineFeed, &memory.answers)
@@ -65,7 +70,7 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  private mutating func put(_ tag: RequestTag, _ writer: inout EventWriter) {
+  mutating func put(_ tag: RequestTag, _ writer: inout EventWriter) {
     guard !tag.isNone else { return }
     writer.put(" tag=", &memory.answers)
     writer.put(tag.words.low, count: min(tag.byteCount, 8), &memory.answers)
@@ -78,6 +83,14 @@ extension Shard where Machine: ~Copyable {
 /// Takes the names of an answer where they may be taken: a span of one stored property cannot be
 /// passed along with another property of the same value.
 private enum AnswerText {
+  /// The text of another shard.
+  static func put(
+    _ answer: Answer, _ answers: borrowing AnswerPool, _ writer: inout EventWriter,
+    _ memory: inout AlignedBuffer
+  ) {
+    writer.put(verbatim: answers.journal(answer), &memory)
+  }
+
   static func putNames(
     of answer: Answer, _ answers: borrowing AnswerPool, _ writer: inout EventWriter,
     _ memory: inout AlignedBuffer

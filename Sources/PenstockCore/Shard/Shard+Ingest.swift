@@ -65,6 +65,7 @@ extension Shard where Machine: ~Copyable {
       return true
     }
     // A frame whose last byte was the buffer's may have found no room before.
+    if sessions.connections[slot].peer >= 0 { consumePeerAnswers(slot, &item) }
     while item.offset < item.end || sessions.connections[slot].isFrameWhole {
       let isThrough: Bool
       switch sessions.connections[slot].phase {
@@ -246,7 +247,9 @@ extension Shard where Machine: ~Copyable {
       return true
     }
     if connection.phase == .collecting {
-      if connection.kind != .line, connection.keptCount > 0 {
+      if connection.peer >= 0 {
+        sessions.releaseFrame(slot)
+      } else if connection.kind != .line, connection.keptCount > 0 {
         // A counted frame that was cut keeps its claimed size; a line is whole as it is.
         if connection.wholeCount >= 0 {
           sessions.connections[slot].droppedCount = connection.wholeCount - connection.keptCount

@@ -39,7 +39,7 @@ extension Shard where Machine: ~Copyable {
         return true
       case .moved(let shard):
         rollBack(to: mark)
-        answer(slot, Answer(kind: .moved, count: UInt32(shard)))
+        passOn(slot, source, line: line, body, to: shard)
         return true
       }
     }
@@ -83,12 +83,14 @@ extension Shard where Machine: ~Copyable {
   }
 
   /// Tells the last event of a journal.
-  mutating func tellHead(_ slot: Int, _ source: Source, _ name: ByteRange, _ kind: Answer.Kind) {
+  mutating func tellHead(
+    _ slot: Int, _ source: Source, line: ByteRange, _ name: ByteRange, _ kind: Answer.Kind
+  ) {
     let found =
       source == .frames
       ? journals.look(sessions.frames, name) : journals.look(memory.streams, name)
     if let owner = found.owner {
-      return answer(slot, Answer(kind: .moved, count: UInt32(owner)))
+      return passOn(slot, source, line: line, line.upperBound..<line.upperBound, to: owner)
     }
     let last = batches[openSlot].nextSequence.value - 1
     answer(

@@ -27,7 +27,7 @@ extension Shard where Machine: ~Copyable {
       let (request, line) = readRequest(slot, .streams, whole)
       guard let byteCount = request.octetCount else {
         item.offset = stop + 1
-        take(request, slot, .streams)
+        take(request, slot, .streams, line)
         continue
       }
       let body = (stop + 1)..<(stop + 1 + byteCount)
@@ -83,18 +83,23 @@ extension Shard where Machine: ~Copyable {
         beginOctets(slot, request, byteCount, nil)
       }
     } else {
-      take(request, slot, .frames)
+      take(request, slot, .frames, line)
       sessions.releaseFrame(slot)
     }
     return true
   }
 
-  private mutating func take(_ request: Request, _ slot: Int, _ source: Source) {
+  private mutating func take(
+    _ request: Request, _ slot: Int, _ source: Source, _ line: ByteRange
+  ) {
     switch request {
+    case .helloMoved:
+      sessions.connections[slot].wantsMoved = true
+      answer(slot, Answer(kind: .hello))
     case .hello: answer(slot, Answer(kind: .hello))
     case .refused(let refusal): refuse(slot, refusal)
-    case .head(let name): tellHead(slot, source, name, .head)
-    case .exists(let name): tellHead(slot, source, name, .exists)
+    case .head(let name): tellHead(slot, source, line: line, name, .head)
+    case .exists(let name): tellHead(slot, source, line: line, name, .exists)
     case .put, .commit, .refusedOctets: preconditionFailure("octets follow")
     }
   }

@@ -94,6 +94,7 @@ extension Shard where Machine: ~Copyable {
     guard sessions.connections[slot].generation == completion.token.generation,
       sessions.connections[slot].isOpen
     else { return }
+    if sessions.connections[slot].peer >= 0 { return takeSentRequests(slot, completion.result) }
     sessions.connections[slot].isSending = false
     guard completion.result >= 0 else {
       endConnection(slot)
@@ -197,6 +198,7 @@ extension Shard where Machine: ~Copyable {
   mutating func answer(_ slot: Int, _ answer: Answer) {
     var answer = answer
     answer.tag = sessions.connections[slot].tag
+    answer.shard = configuration.log.value
     noteAnswer(slot, isKept: answers.append(answer, to: &sessions.connections[slot].answers))
   }
 
@@ -215,7 +217,7 @@ extension Shard where Machine: ~Copyable {
     Answer(kind: .refused, refusal: refusal, line: UInt32(line))
   }
 
-  private mutating func noteAnswering(_ slot: Int) {
+  mutating func noteAnswering(_ slot: Int) {
     guard !sessions.connections[slot].isAnswering else { return }
     sessions.connections[slot].isAnswering = true
     answering.append(Int32(slot))
@@ -279,7 +281,8 @@ extension Shard where Machine: ~Copyable {
   /// Ends a connection now, whatever it has in flight.
   mutating func endConnection(_ slot: Int) {
     guard sessions.connections[slot].isOpen else { return }
-    if sessions.connections[slot].phase == .collecting {
+    noteEndOfPeer(slot)
+    if sessions.connections[slot].phase == .collecting, sessions.connections[slot].peer < 0 {
       statistics[sessions.connections[slot].listener, .unfinished] += 1
     }
     if sessions.connections[slot].isStarved {
@@ -329,7 +332,7 @@ extension Shard where Machine: ~Copyable {
 
   /// Connections that wait to be accepted when a stop begins are accepted too: their senders
   /// believe that they are served, and what they sent would be lost.
-  private var isAccepting: Bool {
+  var isAccepting: Bool {
     if case .finishing = stopping { return false }
     return true
   }

@@ -69,6 +69,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var sessions: Sessions
   var contexts: [SyslogContext] = []
   var answers: AnswerPool
+  var relays: Relays
   /// Connections with answers waiting.
   var answering: FixedQueue<Int32>
   /// Connections whose receive found no buffer, and where the next turn begins to look for them.
@@ -160,7 +161,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
         io.files, configuration.layout, log: configuration.log,
         after: configuration.archivedThrough, newest: header.name.number,
         nextSequence: recovered.nextSequence, entryCountMax: limits.journalEntryCountMax, key: key),
-      key: key, shard: Int(configuration.log.value), shardCount: configuration.shardCount)
+      key: key, shard: Int(configuration.log.value), width: configuration.journalHashWidth)
     journalsBefore = journals.state
     self.io = io
     self.memory = memory
@@ -170,6 +171,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     self.statistics = statistics
     self.frontier = frontier
     sessions = Sessions(limits)
+    relays = Relays(shardCount: configuration.shardCount)
     answers = AnswerPool(capacity: limits.answerRecordCount)
     answering = FixedQueue(capacity: limits.connectionCountMax, repeating: 0)
     let idle = Pending(

@@ -44,6 +44,9 @@ package struct ShardConfiguration: Sendable {
   package var store: StoreIdentifier
   package var log: LogNumber
   package var shardCount: Int
+  /// Logs journals are spread over, as the store's description says: it never changes, while there
+  /// may be more shards by now, or fewer.
+  package var journalHashWidth: Int
   package var listeners: [ListenerConfiguration]
   package var limits: Limits
   package var seal: SealRules
@@ -65,6 +68,7 @@ package struct ShardConfiguration: Sendable {
     self.store = store
     self.log = log
     self.shardCount = shardCount
+    journalHashWidth = shardCount
     self.listeners = listeners
     self.limits = limits
     self.seal = seal

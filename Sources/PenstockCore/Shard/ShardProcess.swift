@@ -24,6 +24,8 @@ package enum ShardProcess {
     configuration.limits.check()
     penstock_ignore_write_signals()
     _ = penstock_set_nonblocking(control.descriptor, true)
+    var configuration = configuration
+    configuration.limits.shardCount = configuration.shardCount
     let memory = ShardMemory(configuration.limits)
     let name = "shard \(configuration.log.value)"
     switch configuration.backend {

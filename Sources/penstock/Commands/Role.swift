@@ -76,6 +76,9 @@ enum Role {
     var configuration = ShardConfiguration(
       layout: place.layout, store: place.store, log: LogNumber(UInt8(log)),
       shardCount: try arguments.number("--shards"), backend: backend)
+    if let description = try? StoreDescription.read(LinuxFileSystem(), place.layout) {
+      configuration.journalHashWidth = description.journalHashWidth
+    }
     let names = ListenerURL.Scheme.names(of: schemes)
     for (index, descriptor) in place.descriptors.enumerated() {
       configuration.listeners.append(

@@ -145,7 +145,7 @@ final class Host {
     case .shard(let shard):
       RoleProcess.start(
         arguments: options.shardArguments(shard, store), descriptors: sockets.descriptors[shard],
-        names: ListenerURL.Scheme.names(of: options.listeners.map(\.scheme)),
+        names: ListenerURL.Scheme.names(of: options.listenerSchemes),
         processor: Int32(shard % System.processorCount))
     case .retired(let log):
       RoleProcess.start(arguments: options.retiredArguments(log, store))

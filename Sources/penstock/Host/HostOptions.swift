@@ -34,8 +34,14 @@ struct HostOptions {
   func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
     var words = common("shard", shard, store)
     words += ["--seal-on-stop", sealsOnStop ? "1" : "0"]
-    for listener in listeners { words += ["--listener", listener.scheme.rawValue] }
+    for scheme in listenerSchemes { words += ["--listener", scheme.rawValue] }
     return words
+  }
+
+  /// The schemes of all sockets a shard is given: those of the listeners, and its own when there are
+  /// others that pass requests on to it.
+  var listenerSchemes: [ListenerURL.Scheme] {
+    listeners.map(\.scheme) + (shardCount > 1 ? [.shardUnix] : [])
   }
 
   /// The arguments of a process that recovers a log no shard serves, seals it and ends.

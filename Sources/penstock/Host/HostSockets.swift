@@ -33,6 +33,21 @@ struct HostSockets {
     for (listener, name) in zip(options.listeners, names) {
       try open(listener, name, shardCount: options.shardCount)
     }
+    guard options.shardCount > 1 else { return }
+    for shard in 0..<options.shardCount { try openShardSocket(shard, options) }
+  }
+
+  /// Opens a shard's own address.
+  private mutating func openShardSocket(_ shard: Int, _ options: HostOptions)
+    throws(ListenFailure)
+  {
+    let path = options.layout.shardSocket(LogNumber(UInt8(shard)))
+    let url = ListenerURL(unix: path)
+    let descriptor = unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+    guard descriptor >= 0 else { throw ListenFailure(url: url, code: -descriptor) }
+    descriptors[shard].append(descriptor)
+    endpoints.append(
+      Endpoint(name: ListenerURL.Scheme.shardUnix.name, url: url.description, shard: shard))
   }
 
   private mutating func open(_ url: ListenerURL, _ name: String, shardCount: Int)
@@ -91,6 +106,7 @@ struct HostSockets {
       }
       _ = penstock_close(descriptor)
     }
+    if options.shardCount > 1, let own = descriptors[shard].last { _ = penstock_close(own) }
     descriptors[shard] = []
     return dropped
   }
@@ -100,6 +116,10 @@ struct HostSockets {
     for listener in options.listeners {
       // One that cannot be removed is replaced by the next host.
       if case .path(let path) = listener.place { _ = try? LinuxFileSystem().unlink(path) }
+    }
+    guard options.shardCount > 1 else { return }
+    for shard in 0..<options.shardCount {
+      _ = try? LinuxFileSystem().unlink(options.layout.shardSocket(LogNumber(UInt8(shard))))
     }
   }
 }

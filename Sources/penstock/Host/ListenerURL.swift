@@ -17,13 +17,15 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     case syslogTCP = "syslog+tcp"
     case lineTCP = "line+tcp"
     case lineUnix = "line+unix"
+    /// A shard's own address, made by the host.
+    case shardUnix = "shard+unix"
 
     /// What its connections or datagrams speak.
     package var kind: ListenerKind {
       switch self {
       case .syslogUDP: .syslogDatagram
       case .syslogTCP: .syslogStream
-      case .lineTCP, .lineUnix: .line
+      case .lineTCP, .lineUnix, .shardUnix: .line
       }
     }
 
@@ -70,7 +72,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
           + "like syslog+udp://127.0.0.1:5514"
       case .unknownScheme(let text):
         "unknown scheme '\(text)': known are "
-          + Scheme.allCases.map(\.rawValue).joined(separator: ", ")
+          + Scheme.allCases.filter { $0 != .shardUnix }.map(\.rawValue).joined(separator: ", ")
       case .noPort(let text): "'\(text)' names no port: expected HOST:PORT (port 0: any free one)"
       case .badPort(let text): "'\(text)' is not a port: expected 0 to 65535"
       case .noHost(let text): "'\(text)' names no host: expected HOST:PORT, like 127.0.0.1:5514"
@@ -90,7 +92,9 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       bytes[colon...].starts(with: Array("://".utf8))
     else { throw .noScheme(text) }
     let name = String(decoding: bytes[..<colon], as: UTF8.self)
-    guard let scheme = Scheme(rawValue: name) else { throw .unknownScheme(name) }
+    guard let scheme = Scheme(rawValue: name), scheme != .shardUnix else {
+      throw .unknownScheme(name)
+    }
     self.scheme = scheme
     let rest = bytes[(colon + 3)...]
     if scheme == .lineUnix {
@@ -126,6 +130,11 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       let port = UInt16(number)
     else { throw .badPort(number) }
     return .address(host: String(decoding: host, as: UTF8.self), port: port)
+  }
+
+  /// The line protocol on a unix socket.
+  package init(unix path: String) {
+    self.init(scheme: .lineUnix, place: .path(path))
   }
 
   private init(scheme: Scheme, place: Place) {
