@@ -158,23 +158,4 @@ package struct CompressCorpus: Sendable {
       + "\"trace\":\"\(random.hexadecimal(16))\",\"client\":\"10.1.\(random.below(4)).\(index % 250)\","
       + "\"user\":\"\(users[random.below(users.count)])\",\"ok\":true}"
   }
-
-  /// Numbers that are the same in every run.
-  private struct Dice {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state ^= state << 13
-      state ^= state >> 7
-      state ^= state << 17
-      return state
-    }
-
-    mutating func below(_ limit: Int) -> Int { Int(next() >> 11) % limit }
-
-    mutating func hexadecimal(_ count: Int) -> String {
-      let text = String(next(), radix: 16)
-      return String(String(repeating: "0", count: 16) + text).suffix(count).description
-    }
-  }
 }

@@ -132,9 +132,12 @@ package struct ServedStore: ~Copyable {
 
   /// Peak resident bytes of the host and of each role, by name.
   package func peakMemory() -> [(role: String, byteCount: Int)] {
-    var roles = [
-      (role: "host", byteCount: Int(penstock_resident_bytes(host.processIdentifier, true)))
-    ]
+    roles().map { ($0.role, Int(penstock_resident_bytes($0.processIdentifier, true))) }
+  }
+
+  /// The host and its roles, by name.
+  package func roles() -> [(role: String, processIdentifier: Int32)] {
+    var roles = [(role: "host", processIdentifier: host.processIdentifier)]
     let path = "/proc/\(host.processIdentifier)/task/\(host.processIdentifier)/children"
     let children = System.contents(ofFile: path) ?? []
     for child in String(decoding: children, as: UTF8.self).split(separator: " ") {
@@ -145,7 +148,7 @@ package struct ServedStore: ~Copyable {
       let parts = words.split(separator: 0, maxSplits: 3)
       guard parts.count > 2 else { continue }
       let name = String(decoding: parts[2], as: UTF8.self)
-      roles.append((name, Int(penstock_resident_bytes(identifier, true))))
+      roles.append((name, identifier))
     }
     return roles
   }

@@ -308,6 +308,24 @@ package struct TableBlock: ~Copyable {
 
   private static let noFields = StoredEvent().fields
 
+  /// The type of a row, escaped as in a line.
+  @_lifetime(borrow self)
+  package func type(_ row: Int) -> RawSpan {
+    texts.bytes(Int(rows[row].type)..<Int(rows[row &+ 1].type))
+  }
+
+  /// The attributes of a row, as in a line.
+  @_lifetime(borrow self)
+  package func attributes(_ row: Int) -> RawSpan {
+    texts.bytes(Int(rows[row].attributes)..<Int(rows[row &+ 1].attributes))
+  }
+
+  /// The payload of a row, escaped when its attributes say so.
+  @_lifetime(borrow self)
+  package func payload(_ row: Int) -> RawSpan {
+    texts.bytes(Int(rows[row].payload)..<Int(rows[row &+ 1].payload))
+  }
+
   /// The types, attributes and payloads of all rows.
   var bytes: RawSpan {
     @_lifetime(borrow self) get { texts.bytes }

@@ -53,6 +53,18 @@ package struct TableScan<Files: FileSystem>: ~Copyable {
     return row
   }
 
+  /// Hands out the rows of the key in the next block that is left; false at the end. They ascend
+  /// in either direction. Callers outside of this module come by whole blocks: a generic verb
+  /// costs them more than a row does.
+  package mutating func nextBlock(
+    _ body: (borrowing TableBlock, Range<Int>) -> Void
+  ) throws(TableError) -> Bool {
+    guard try loadNext() else { return false }
+    position = rows.count
+    body(block, rows)
+    return true
+  }
+
   private mutating func loadNext() throws(TableError) -> Bool {
     guard nextBlock < blocks.count else { return false }
     try table.load(blocks[nextBlock], into: &block)

@@ -8,7 +8,9 @@ internal import PenstockCore
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure speed on this machine.",
-    subcommands: [BenchIngest.self, BenchParse.self, BenchRecovery.self, BenchCompress.self])
+    subcommands: [
+      BenchIngest.self, BenchParse.self, BenchRecovery.self, BenchCompress.self, BenchArchive.self,
+    ])
 }
 
 struct BenchParse: ParsableCommand {
@@ -175,16 +177,16 @@ struct BenchIngest: ParsableCommand {
       options.folder = Machine.realPath(options.folder) ?? options.folder
       var suite = try IngestSuite(options)
       for round in 1...options.rounds {
-        try suite.runRound { name in progress("round \(round)/\(options.rounds): \(name)") }
+        try suite.runRound { name in Progress.show("round \(round)/\(options.rounds): \(name)") }
       }
-      progress(nil)
+      Progress.show(nil)
       let report = IngestReport(suite, machine, options)
       print("backend      \(suite.backend)\n")
       print(report.table)
       print(report.barText)
       if let json { try write(report.json, to: json) }
     } catch {
-      progress(nil)
+      Progress.show(nil)
       throw CommandFailure("\(error)")
     }
   }
@@ -210,13 +212,6 @@ struct BenchIngest: ParsableCommand {
     options.only = only
     options.serveArguments = ["--io", io]
     return options
-  }
-
-  /// One line that changes, on a terminal.
-  private func progress(_ text: String?) {
-    guard penstock_is_terminal(2) else { return }
-    let line = Array("\r\u{1B}[K\(text ?? "")".utf8)
-    _ = unsafe line.withUnsafeBytes { unsafe penstock_write(2, $0.baseAddress, $0.count) }
   }
 
   private func write(_ text: String, to path: String) throws(FileError) {
