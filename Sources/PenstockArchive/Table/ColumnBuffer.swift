@@ -118,10 +118,37 @@ package struct ColumnBuffer: ~Copyable {
     }
   }
 
-  /// Copies up to 64 bytes of `span` in words: up to fifteen behind them are overwritten.
+  /// Copies up to 64 bytes of `span`: up to 64 from `offset` on are overwritten.
   @inline(__always)
   mutating func putShort(_ span: RawSpan, _ start: Int, _ byteCount: Int, at offset: Int) {
     precondition(offset >= 0 && offset <= capacity &- 72 && byteCount <= 64)
+    guard start >= 0, start <= span.byteCount &- 64 else {
+      putLastShort(span, start, byteCount, at: offset)
+      return
+    }
+    // As much as most are, without asking how much it is.
+    putWords(span, start, 0, at: offset)
+    guard byteCount > 32 else { return }
+    putWords(span, start, 32, at: offset)
+  }
+
+  /// Copies the 32 bytes behind `skipped`; they are in the span, and there is room.
+  @inline(__always)
+  private mutating func putWords(
+    _ span: RawSpan, _ start: Int, _ skipped: Int, at offset: Int
+  ) {
+    for place in stride(from: skipped, to: skipped &+ 32, by: 8) {
+      let word = unsafe span.unsafeLoadUnaligned(
+        fromUncheckedByteOffset: start &+ place, as: UInt64.self)
+      unsafe base.storeBytes(of: word, toByteOffset: offset &+ place, as: UInt64.self)
+    }
+  }
+
+  /// The same near the end of the span.
+  @inline(never)
+  private mutating func putLastShort(
+    _ span: RawSpan, _ start: Int, _ byteCount: Int, at offset: Int
+  ) {
     var done = 0
     while done < byteCount {
       unsafe base.storeBytes(

@@ -79,6 +79,89 @@ package struct NumberBuffer: ~Copyable {
     count += extra
   }
 
+  /// Appends `extra` times the same number.
+  mutating func append(repeating value: UInt64, count extra: Int) {
+    precondition(extra >= 0)
+    if count + extra > capacity { grow(extra) }
+    unsafe (base + count).initialize(repeating: value, count: extra)
+    count += extra
+  }
+
+  /// Appends `extra` numbers of `width` bits each, lowest first, that begin at a byte of `span`.
+  /// - Parameters:
+  ///   - width: 1 to 56.
+  ///   - mark: a number to look out for.
+  /// - Returns: whether one of them is `mark`.
+  mutating func append(
+    bitsOf span: RawSpan, from start: Int, width: Int, count extra: Int, mark: UInt64
+  ) -> Bool {
+    precondition(extra >= 0 && width >= 1 && width <= 56)
+    precondition(start >= 0 && start + (extra * width + 7) / 8 <= span.byteCount)
+    if count + extra > capacity { grow(extra) }
+    let target = unsafe base + count
+    count += extra
+    let mask: UInt64 = (1 << UInt64(width)) &- 1
+    // Words of the last numbers may reach behind the span: those are read with care.
+    let whole = max(0, min(extra, ((span.byteCount &- start &- 8) &* 8) / width))
+    var hasMark = false
+    var position = start &* 8
+    unsafe span.withUnsafeBytes { bytes in
+      for index in 0..<whole {
+        let word = unsafe bytes.loadUnaligned(fromByteOffset: position &>> 3, as: UInt64.self)
+        let value = word &>> UInt64(position & 7) & mask
+        hasMark = hasMark || value == mark
+        unsafe target[index] = value
+        position &+= width
+      }
+    }
+    for index in whole..<extra {
+      let value = span.word(at: position &>> 3) &>> UInt64(position & 7) & mask
+      hasMark = hasMark || value == mark
+      unsafe target[index] = value
+      position &+= width
+    }
+    return hasMark
+  }
+
+  /// Appends `extra` numbers of `planeCount` bytes each: the lowest bytes of all, then the next.
+  mutating func append(
+    planesOf span: RawSpan, from start: Int, planeCount: Int, count extra: Int
+  ) {
+    precondition(extra >= 0 && planeCount >= 1 && planeCount <= 8)
+    precondition(start >= 0 && start + extra * planeCount <= span.byteCount)
+    append(zeros: extra)
+    let target = unsafe base + (count - extra)
+    unsafe span.withUnsafeBytes { bytes in
+      for plane in 0..<planeCount {
+        let place = start &+ plane &* extra
+        let shift = UInt64(8 &* plane)
+        for index in 0..<extra {
+          let byte = unsafe bytes.load(fromByteOffset: place &+ index, as: UInt8.self)
+          unsafe target[index] |= UInt64(byte) &<< shift
+        }
+      }
+    }
+  }
+
+  /// Adds `value` to every number from `start` on.
+  mutating func add(_ value: UInt64, from start: Int) {
+    precondition(start >= 0 && start <= count)
+    for index in start..<count { unsafe base[index] &+= value }
+  }
+
+  /// The least and the greatest of some numbers, taken as signed; there is one at least.
+  func signedBounds(_ range: Range<Int>) -> ClosedRange<Int64> {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count && !range.isEmpty)
+    var least = Int64.max
+    var most = Int64.min
+    for index in range {
+      let value = unsafe Int64(bitPattern: base[index])
+      least = min(least, value)
+      most = max(most, value)
+    }
+    return least...most
+  }
+
   @inline(never)
   private mutating func grow(_ extra: Int) {
     let larger = max(count + extra, 2 * capacity)

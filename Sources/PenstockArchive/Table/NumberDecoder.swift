@@ -24,7 +24,7 @@ extension NumberReader {
     case .offset:
       guard let base = varint(span), packed(span, packing, count: count, into: &values)
       else { return false }
-      for index in start..<values.count { values[index] = values[index] &+ base }
+      if base > 0 { values.add(base, from: start) }
     case .difference:
       guard let first = varint(span), let unit = varint(span) else { return false }
       values.append(first)
@@ -74,7 +74,7 @@ extension NumberReader {
     case .planes: return planes(span, count: count, into: &values)
     case .same:
       guard let value = varint(span) else { return false }
-      for _ in 0..<count { values.append(value) }
+      values.append(repeating: value, count: count)
       return true
     }
   }
@@ -85,16 +85,14 @@ extension NumberReader {
       let range = bytes((count * width + 7) / 8)
     else { return false }
     let limit: UInt64 = (1 << UInt64(width)) &- 1
-    var position = range.lowerBound &* 8
-    for _ in 0..<count {
-      let value = (span.word(at: position &>> 3) >> UInt64(position & 7)) & limit
-      position &+= width
-      if value != limit {
-        values.append(value)
-      } else {
-        guard let rest = varint(span) else { return false }
-        values.append(limit &+ rest)
-      }
+    let start = values.count
+    guard
+      values.append(
+        bitsOf: span, from: range.lowerBound, width: width, count: count, mark: limit)
+    else { return true }
+    for index in start..<values.count where values[index] == limit {
+      guard let rest = varint(span) else { return false }
+      values[index] = limit &+ rest
     }
     return true
   }
@@ -105,15 +103,8 @@ extension NumberReader {
     guard let head = bytes(1), case let planeCount = Int(span.byte(at: head.lowerBound)),
       planeCount >= 1, planeCount <= 8, let range = bytes(count * planeCount)
     else { return false }
-    let start = values.count
-    for offset in 0..<count { values.append(UInt64(span.byte(at: range.lowerBound &+ offset))) }
-    for plane in 1..<max(planeCount, 1) {
-      let base = range.lowerBound &+ plane &* count
-      let shift = UInt64(8 &* plane)
-      for offset in 0..<count {
-        values[start &+ offset] |= UInt64(span.byte(at: base &+ offset)) << shift
-      }
-    }
+    values.append(
+      planesOf: span, from: range.lowerBound, planeCount: planeCount, count: count)
     return true
   }
 }

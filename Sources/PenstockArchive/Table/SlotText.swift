@@ -3,24 +3,54 @@
 internal import PenstockCore
 
 /// Writes values as the text they were taken from; told in TextColumn.swift.
-struct SlotText {
+struct SlotText: ~Copyable {
+  // In memory of their own: tables inside of the value are copied where it is lent.
+
   /// For each count of digits, the number of the first string that has as many.
-  let decimalStarts: InlineArray<21, UInt64> = InlineArray { count in
-    count < 2 ? 0 : (0..<(count - 1)).reduce(0) { sum, _ in sum &* 10 &+ 10 }
-  }
-  let hexadecimalStarts: InlineArray<17, UInt64> = InlineArray { count in
-    count < 2 ? 0 : (0..<(count - 1)).reduce(0) { sum, _ in sum &* 16 &+ 16 }
+  let decimalStarts: NumberBuffer
+  let hexadecimalStarts: NumberBuffer
+  /// For each number below 256 its digits and a dot, first lowest, and in the upper half how many
+  /// bytes these are.
+  private let octets: NumberBuffer
+
+  private let monthNames: NumberBuffer
+
+  init() {
+    decimalStarts = SlotText.starts(base: 10, countMax: 20)
+    hexadecimalStarts = SlotText.starts(base: 16, countMax: 16)
+    var months = NumberBuffer(capacity: 12)
+    for name in [
+      0x6E_614A, 0x62_6546, 0x72_614D, 0x72_7041, 0x79_614D, 0x6E_754A, 0x6C_754A, 0x67_7541,
+      0x70_6553, 0x74_634F, 0x76_6F4E, 0x63_6544,
+    ] as [UInt64] {
+      months.append(name)
+    }
+    monthNames = months
+    var octets = NumberBuffer(capacity: 256)
+    for number in 0..<256 as Range<UInt64> {
+      let count: UInt64 = number < 10 ? 1 : number < 100 ? 2 : 3
+      var bytes = UInt64(UInt8(ascii: "."))
+      var rest = number
+      for _ in 0..<count {
+        bytes = bytes << 8 | (rest % 10 + 0x30)
+        rest /= 10
+      }
+      octets.append(bytes | (count + 1) << 32)
+    }
+    self.octets = octets
   }
 
-  private let monthNames: InlineArray<12, UInt32> = [
-    0x6E_614A, 0x62_6546, 0x72_614D, 0x72_7041, 0x79_614D, 0x6E_754A, 0x6C_754A, 0x67_7541,
-    0x70_6553, 0x74_634F, 0x76_6F4E, 0x63_6544,
-  ]
+  private static func starts(base: UInt64, countMax: Int) -> NumberBuffer {
+    var starts = NumberBuffer(capacity: countMax + 1)
+    starts.append(zeros: 2)
+    for count in 2...countMax { starts.append(starts[count - 1] &* base &+ base) }
+    return starts
+  }
 
   /// The month, from 0 on, whose three letters these are, first lowest.
   @inline(__always)
   func month(_ letters: UInt32) -> Int? {
-    for month in 0..<12 where monthNames[month] == letters { return month }
+    for month in 0..<12 where monthNames[month] == UInt64(letters) { return month }
     return nil
   }
 
@@ -97,7 +127,7 @@ struct SlotText {
       guard count <= TextSlot.digitCountMax else { return nil }
       SlotText.put(value &- decimalStarts[count], digits: count, &memory, offset)
       return count
-    case .address: return SlotText.putAddress(value, &memory, offset)
+    case .address: return putAddress(value, &memory, offset)
     case .clock: return SlotText.putClock(value, &memory, offset)
     case .clockMicroseconds:
       return SlotText.putClock(value, 1_000_000, UInt8(ascii: "."), &memory, offset)
@@ -119,22 +149,20 @@ struct SlotText {
     }
   }
 
-  private static func putAddress(
+  @inline(__always)
+  private func putAddress(
     _ value: UInt64, _ memory: inout ColumnBuffer, _ offset: Int
   ) -> Int? {
     guard value >> 32 == 0 else { return nil }
     var place = offset
-    for shift in stride(from: UInt64(24), through: 0, by: -8) {
-      let number = value >> shift & 255
-      let count = number < 10 ? 1 : number < 100 ? 2 : 3
-      put(number, digits: count, &memory, place)
-      place &+= count
-      if shift > 0 {
-        memory.put(UInt8(ascii: "."), at: place)
-        place &+= 1
-      }
+    for index in 0..<4 {
+      let shift = UInt64(24 &- 8 &* index)
+      let part = octets[Int(truncatingIfNeeded: value &>> shift & 255)]
+      memory.put(UInt64(part), at: place)
+      place &+= Int(truncatingIfNeeded: part &>> 32)
     }
-    return place &- offset
+    // No dot behind the last.
+    return place &- 1 &- offset
   }
 
   /// The eight bytes hh:mm:ss, first lowest, of less than 360,000 seconds.
@@ -176,7 +204,7 @@ struct SlotText {
     let (days, seconds) = value.quotientAndRemainder(dividingBy: 86_400)
     guard days < 12 * 32 else { return nil }
     let (month, day) = (days / 32, days % 32)
-    memory.put(UInt64(monthNames[Int(month)]) | UInt64(UInt8(ascii: " ")) << 24, at: offset)
+    memory.put(monthNames[Int(month)] | UInt64(UInt8(ascii: " ")) << 24, at: offset)
     SlotText.put(day, digits: 2, &memory, offset &+ 4)
     if day < 10 { memory.put(filling, at: offset &+ 4) }
     memory.put(UInt8(ascii: " "), at: offset &+ 6)

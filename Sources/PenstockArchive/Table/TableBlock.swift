@@ -1,7 +1,8 @@
 // One block of a table, decoded.
 //
 // A block is loaded into a value that is used again for the next one: after the first blocks of a
-// read nothing is allocated. Rows keep where their bytes begin; they end where the next row's do.
+// read nothing is allocated. Columns stay columns: a row is put together of them when it is asked
+// for. Rows keep where their bytes begin; they end where the next row's do.
 
 package import PenstockCore
 
@@ -15,27 +16,20 @@ package struct TableBlock: ~Copyable {
   private var decoder = TextDecoder()
   /// Types, then attributes, then payloads.
   private var texts = ColumnBuffer(capacity: 256 << 10)
-  private var typeStarts: [UInt32] = []
-  private var attributeStarts: [UInt32] = []
-  private var payloadStarts: [UInt32] = []
-  private var numbers = NumberBuffer()
   /// One more than there are rows: the last says where the bytes end.
-  private var rows: [Row] = []
+  private var typeStarts = NumberBuffer()
+  private var attributeStarts = NumberBuffer()
+  private var payloadStarts = NumberBuffer()
+  /// The sequences of all rows, then their times, in nanoseconds, unless these are far ones.
+  private var numbers = NumberBuffer()
+  /// The times of a block that nanoseconds of 64 bits do not tell; otherwise empty.
+  private var farTimes: [Timestamp] = []
+  /// Of each row its name, and in the lowest byte its log.
+  private var places = NumberBuffer()
   private var names = ColumnBuffer(capacity: 4 << 10)
   private var keyEnds: [Int] = []
   private var nameEnds: [Int] = []
   private var timeWriter = JournalTimeWriter()
-
-  private struct Row {
-    var seconds: Int64 = 0
-    var sequence: UInt64 = 0
-    var nanoseconds: UInt32 = 0
-    var name: UInt32 = 0
-    var type: UInt32 = 0
-    var attributes: UInt32 = 0
-    var payload: UInt32 = 0
-    var log: UInt8 = 0
-  }
 
   package init() {}
 
@@ -94,7 +88,7 @@ package struct TableBlock: ~Copyable {
 
   private static func readTexts(
     _ part: borrowing TablePart, _ column: TableFormat.Column, _ decoder: inout TextDecoder,
-    _ texts: inout ColumnBuffer, _ starts: inout [UInt32]
+    _ texts: inout ColumnBuffer, _ starts: inout NumberBuffer
   ) -> Bool {
     guard let range = part.column(column) else { return false }
     return decoder.decode(
@@ -119,102 +113,59 @@ package struct TableBlock: ~Copyable {
     return reader.numbers(part.bytes, count: part.rowCount, into: &numbers) && reader.isAtEnd
   }
 
-  /// What reading the rows has to keep track of.
-  private struct Progress {
-    var counts: NumberReader
-    /// Nil when the times are among the numbers.
-    var times: NumberReader?
-    var logs: NumberReader
-    var row = Row()
-    var rowsOfName = 0
-    var nextName: UInt32 = 0
-    var rowsOfLog = 0
-    var time = Timestamp(seconds: 0, nanoseconds: 0)
-    var earliest = Timestamp.latest
-    var latest = Timestamp.earliest
-
-    init?(_ part: borrowing TablePart) {
-      guard let counts = part.column(.counts), let times = part.column(.times),
-        let logs = part.column(.logs)
-      else { return nil }
-      self.counts = NumberReader(counts)
-      self.times = part.encoding(.times) == TableFormat.numbers ? nil : NumberReader(times)
-      self.logs = NumberReader(logs)
-    }
-
-    /// Whether every column was read to its end.
-    var isAtEnd: Bool {
-      rowsOfName == 0 && rowsOfLog == 0 && counts.isAtEnd && times?.isAtEnd ?? true && logs.isAtEnd
-    }
-
-    /// Reads the next row, the `index`-th; false when a number does not hold.
-    @inline(__always)
-    mutating func next(
-      _ span: RawSpan, _ numbers: borrowing NumberBuffer, _ index: Int, _ rowCount: Int,
-      _ nameCount: Int
-    ) -> Bool {
-      if rowsOfName == 0 {
-        guard nextName < nameCount, let rows = counts.count(span, max: rowCount), rows > 0
-        else { return false }
-        rowsOfName = rows
-        row.name = nextName
-        nextName &+= 1
-      }
-      if rowsOfLog == 0 {
-        guard let log = logs.count(span, max: 255), let rows = logs.count(span, max: rowCount),
-          rows > 0
-        else { return false }
-        rowsOfLog = rows
-        row.log = UInt8(log)
-      }
-      if times == nil {
-        time = Timestamp(nearNanoseconds: Int64(bitPattern: numbers[rowCount &+ index]))
-      } else {
-        guard let next = times?.time(span, since: time) else { return false }
-        time = next
-      }
-      if time < earliest { earliest = time }
-      if latest < time { latest = time }
-      row.seconds = time.seconds
-      row.nanoseconds = time.nanoseconds
-      row.sequence = numbers[index]
-      rowsOfName &-= 1
-      rowsOfLog &-= 1
-      return true
-    }
-  }
-
   private mutating func readRows() -> Bool {
-    rows.removeAll(keepingCapacity: true)
     guard TableBlock.readNumbers(part, &numbers),
-      let times = TableBlock.readRows(part, numbers, nameCount: nameEnds.count, &rows)
+      TableBlock.readPlaces(part, nameCount: nameEnds.count, &places)
     else { return false }
-    for row in rows.indices {
-      rows[row].type = typeStarts[row]
-      rows[row].attributes = attributeStarts[row]
-      rows[row].payload = payloadStarts[row]
-    }
-    earliest = times.lowerBound
-    latest = times.upperBound
+    farTimes.removeAll(keepingCapacity: true)
+    guard part.encoding(.times) == TableFormat.numbers else { return readFarTimes() }
+    let times = numbers.signedBounds(part.rowCount..<(2 * part.rowCount))
+    earliest = Timestamp(nearNanoseconds: times.lowerBound)
+    latest = Timestamp(nearNanoseconds: times.upperBound)
     return true
   }
 
-  /// The range of the rows' times; nil unless every number holds.
-  private static func readRows(
-    _ part: borrowing TablePart, _ numbers: borrowing NumberBuffer, nameCount: Int,
-    _ rows: inout [Row]
-  ) -> ClosedRange<Timestamp>? {
-    guard var progress = Progress(part) else { return nil }
-    rows.reserveCapacity(part.rowCount + 1)
-    for index in 0..<part.rowCount {
-      guard progress.next(part.bytes, numbers, index, part.rowCount, nameCount) else {
-        return nil
+  /// Which name and log each row is of; false unless every number holds.
+  private static func readPlaces(
+    _ part: borrowing TablePart, nameCount: Int, _ places: inout NumberBuffer
+  ) -> Bool {
+    guard let counts = part.column(.counts), let logs = part.column(.logs) else { return false }
+    let rowCount = part.rowCount
+    places.removeAll()
+    var reader = NumberReader(counts)
+    for name in 0..<nameCount {
+      guard let rows = reader.count(part.bytes, max: rowCount - places.count), rows > 0 else {
+        return false
       }
-      rows.append(progress.row)
+      places.append(repeating: UInt64(name) << 8, count: rows)
     }
-    rows.append(progress.row)
-    guard progress.isAtEnd, Int(progress.nextName) == nameCount else { return nil }
-    return progress.earliest...progress.latest
+    guard places.count == rowCount, reader.isAtEnd else { return false }
+    reader = NumberReader(logs)
+    var row = 0
+    while row < rowCount {
+      guard let log = reader.count(part.bytes, max: 255),
+        let rows = reader.count(part.bytes, max: rowCount - row), rows > 0
+      else { return false }
+      if log > 0 { for index in row..<(row + rows) { places[index] |= UInt64(log) } }
+      row += rows
+    }
+    return reader.isAtEnd
+  }
+
+  private mutating func readFarTimes() -> Bool {
+    guard let range = part.column(.times) else { return false }
+    var reader = NumberReader(range)
+    var time = Timestamp(seconds: 0, nanoseconds: 0)
+    earliest = .latest
+    latest = .earliest
+    for _ in 0..<part.rowCount {
+      guard let next = reader.time(part.bytes, since: time) else { return false }
+      time = next
+      earliest = min(earliest, time)
+      latest = max(latest, time)
+      farTimes.append(time)
+    }
+    return reader.isAtEnd
   }
 
   // MARK: - Names
@@ -260,18 +211,19 @@ package struct TableBlock: ~Copyable {
 
   /// Which of the block's streams a row is of.
   @inline(__always)
-  package func name(ofRow row: Int) -> Int { Int(rows[row].name) }
+  package func name(ofRow row: Int) -> Int { Int(truncatingIfNeeded: places[row] >> 8) }
 
   @inline(__always)
   package func time(_ row: Int) -> Timestamp {
-    Timestamp(seconds: rows[row].seconds, nanoseconds: rows[row].nanoseconds)
+    farTimes.isEmpty
+      ? Timestamp(nearNanoseconds: Int64(bitPattern: numbers[rowCount &+ row])) : farTimes[row]
   }
 
   @inline(__always)
   package func key(_ row: Int) -> EventKey {
     EventKey(
-      time: time(row), log: LogNumber(rows[row].log),
-      sequence: SequenceNumber(rows[row].sequence))
+      time: time(row), log: LogNumber(UInt8(truncatingIfNeeded: places[row])),
+      sequence: SequenceNumber(numbers[row]))
   }
 
   /// Copies of a row's parts, escaped as in a line, but for the payload.
@@ -298,11 +250,10 @@ package struct TableBlock: ~Copyable {
   /// The row's fields, as ranges of `bytes`, for judging it before its line is put together.
   func fields(_ row: Int) -> EventLine {
     var line = TableBlock.noFields
-    let (first, next) = (rows[row], rows[row + 1])
     line.time = time(row)
-    line.type = Int(first.type)..<Int(next.type)
-    line.attributes = Int(first.attributes)..<Int(next.attributes)
-    line.payload = Int(first.payload)..<Int(next.payload)
+    line.type = range(typeStarts, row)
+    line.attributes = range(attributeStarts, row)
+    line.payload = range(payloadStarts, row)
     return line
   }
 
@@ -311,19 +262,19 @@ package struct TableBlock: ~Copyable {
   /// The type of a row, escaped as in a line.
   @_lifetime(borrow self)
   package func type(_ row: Int) -> RawSpan {
-    texts.bytes(Int(rows[row].type)..<Int(rows[row &+ 1].type))
+    texts.bytes(range(typeStarts, row))
   }
 
   /// The attributes of a row, as in a line.
   @_lifetime(borrow self)
   package func attributes(_ row: Int) -> RawSpan {
-    texts.bytes(Int(rows[row].attributes)..<Int(rows[row &+ 1].attributes))
+    texts.bytes(range(attributeStarts, row))
   }
 
   /// The payload of a row, escaped when its attributes say so.
   @_lifetime(borrow self)
   package func payload(_ row: Int) -> RawSpan {
-    texts.bytes(Int(rows[row].payload)..<Int(rows[row &+ 1].payload))
+    texts.bytes(range(payloadStarts, row))
   }
 
   /// The types, attributes and payloads of all rows.
@@ -337,10 +288,11 @@ package struct TableBlock: ~Copyable {
   /// How long the row's parts are.
   @inline(__always)
   func sizes(_ row: Int) -> LineSizes {
-    let (first, next) = (rows[row], rows[row + 1])
-    return LineSizes(
-      stream: UInt32(nameRange(Int(first.name)).count), type: next.type &- first.type,
-      attributes: next.attributes &- first.attributes, payload: next.payload &- first.payload)
+    LineSizes(
+      stream: UInt32(nameRange(name(ofRow: row)).count),
+      type: UInt32(range(typeStarts, row).count),
+      attributes: UInt32(range(attributeStarts, row).count),
+      payload: UInt32(range(payloadStarts, row).count))
   }
 
   /// Puts the row's line together, as it was, at `offset` of `memory`.
@@ -348,72 +300,26 @@ package struct TableBlock: ~Copyable {
   mutating func putLine(
     _ row: Int, _ sizes: LineSizes, into memory: inout AlignedBuffer, at offset: Int
   ) {
-    let entry = rows[row]
     timeWriter.write(time(row), into: &memory, at: offset)
     memory.store(Byte.space, at: offset &+ Timestamp.textByteCount)
-    memory.copy(names.memory.bytes(nameRange(Int(entry.name))), to: offset &+ LineSizes.streamStart)
+    memory.copy(name(name(ofRow: row)), to: offset &+ LineSizes.streamStart)
     var place = offset &+ sizes.streamEnd
     memory.store(Byte.space, at: place)
-    memory.copy(texts.memory.bytes(range(entry.type, sizes.type)), to: place &+ 1)
+    memory.copy(type(row), to: place &+ 1)
     place = offset &+ sizes.typeEnd
     if sizes.attributes > 0 {
       memory.store(Byte.space, at: place)
-      memory.copy(texts.memory.bytes(range(entry.attributes, sizes.attributes)), to: place &+ 1)
+      memory.copy(attributes(row), to: place &+ 1)
       place &+= 1 &+ Int(sizes.attributes)
     }
     memory.store(Byte.tab, at: place)
-    memory.copy(texts.memory.bytes(range(entry.payload, sizes.payload)), to: place &+ 1)
+    memory.copy(payload(row), to: place &+ 1)
   }
 
+  /// Where a row's text lies, by where the texts of its column begin.
   @inline(__always)
-  private func range(_ start: UInt32, _ count: UInt32) -> ByteRange {
-    Int(start)..<(Int(start) &+ Int(count))
-  }
-}
-
-/// How long the parts of a line are; with the grammar of EventLine this says where they lie.
-struct LineSizes {
-  var stream: UInt32
-  var type: UInt32
-  var attributes: UInt32
-  var payload: UInt32
-
-  static let streamStart = Timestamp.textByteCount + 1
-
-  var streamEnd: Int { LineSizes.streamStart &+ Int(stream) }
-  var typeEnd: Int { streamEnd &+ 1 &+ Int(type) }
-  var payloadStart: Int {
-    typeEnd &+ 1 &+ (attributes > 0 ? 1 &+ Int(attributes) : 0)
-  }
-  var byteCount: Int { payloadStart &+ Int(payload) }
-
-  /// Where the fields lie in a line that begins at 0.
-  func fields(_ time: Timestamp, _ line: inout EventLine) {
-    line.time = time
-    line.stream = LineSizes.streamStart..<streamEnd
-    line.type = (streamEnd &+ 1)..<typeEnd
-    let attributesStart = typeEnd &+ (attributes > 0 ? 1 : 0)
-    line.attributes = attributesStart..<(attributesStart &+ Int(attributes))
-    line.payload = payloadStart..<byteCount
-    line.line = 0..<byteCount
-  }
-}
-
-extension RawSpan {
-  /// Whether these bytes come before `other` in the order of names: byte by byte, the shorter first.
-  func precedes(_ other: RawSpan) -> Bool {
-    var offset = 0
-    let shorter = Swift.min(byteCount, other.byteCount)
-    while offset < shorter {
-      let left = word(at: offset)
-      let right = other.word(at: offset)
-      if left != right {
-        let same = (left ^ right).trailingZeroBitCount >> 3
-        guard offset + same < shorter else { break }
-        return byte(at: offset + same) < other.byte(at: offset + same)
-      }
-      offset += 8
-    }
-    return byteCount < other.byteCount
+  private func range(_ starts: borrowing NumberBuffer, _ row: Int) -> ByteRange {
+    let start = Int(truncatingIfNeeded: starts[row])
+    return start..<Int(truncatingIfNeeded: starts[row &+ 1])
   }
 }

@@ -12,15 +12,13 @@ package struct TextDecoder: ~Copyable {
   private var bits = TextBits()
   private var values = NumberBuffer()
   private var templates: [Template] = []
-  /// Two numbers for each slot: what stands before it, and its column.
-  private var slots = NumberBuffer()
-  private var kinds: [TextSlot] = []
+  private var slots: [Slot] = []
   private var rowCounts: [Int] = []
   /// Where the next value of each column stands.
   private var cursors = NumberBuffer()
   private let slotText = SlotText()
   /// Where the strings begin in the part, and where the last ends.
-  private var strings: [Int] = []
+  private var strings = NumberBuffer()
 
   package init() {}
 
@@ -32,6 +30,14 @@ package struct TextDecoder: ~Copyable {
     var tail: ByteRange = 0..<0
     /// Bytes of all that is not a slot.
     var literalByteCount = 0
+  }
+
+  private struct Slot {
+    /// What stands before it.
+    var literalStart: UInt32
+    var literalByteCount: UInt32
+    var column: UInt32
+    var kind: TextSlot
   }
 
   /// The numbers at the head of a column.
@@ -67,9 +73,9 @@ package struct TextDecoder: ~Copyable {
   /// the last ends; false unless all of them are there.
   package mutating func decode(
     _ span: RawSpan, _ range: ByteRange, encoding: UInt16, rowCount: Int,
-    into texts: inout ColumnBuffer, starts: inout [UInt32]
+    into texts: inout ColumnBuffer, starts: inout NumberBuffer
   ) -> Bool {
-    starts.removeAll(keepingCapacity: true)
+    starts.removeAll()
     values.removeAll()
     var reader = NumberReader(range)
     switch encoding {
@@ -85,19 +91,20 @@ package struct TextDecoder: ~Copyable {
 
   private mutating func raw(
     _ span: RawSpan, _ reader: inout NumberReader, _ rowCount: Int,
-    into texts: inout ColumnBuffer, _ starts: inout [UInt32]
+    into texts: inout ColumnBuffer, _ starts: inout NumberBuffer
   ) -> Bool {
     guard reader.numbers(span, count: rowCount, into: &values) else { return false }
     let limit = reader.remainingCount
     var total = 0
     for row in 0..<rowCount {
-      starts.append(UInt32(texts.count + total))
-      guard values[row] <= UInt64(limit &- total) else { return false }
-      total += Int(values[row])
+      starts.append(UInt64(truncatingIfNeeded: texts.count &+ total))
+      let count = values[row]
+      guard count <= UInt64(limit &- total) else { return false }
+      total &+= Int(truncatingIfNeeded: count)
     }
     guard total == limit, let bytes = reader.bytes(total) else { return false }
     texts.append(span.extracting(bytes))
-    starts.append(UInt32(texts.count))
+    starts.append(UInt64(texts.count))
     return true
   }
 
@@ -121,15 +128,14 @@ package struct TextDecoder: ~Copyable {
   /// The number of columns; nil unless the templates fill the range.
   private mutating func readTemplates(_ span: RawSpan, _ range: ByteRange, _ head: Head) -> Int? {
     templates.removeAll(keepingCapacity: true)
-    slots.removeAll()
-    kinds.removeAll(keepingCapacity: true)
+    slots.removeAll(keepingCapacity: true)
     let text = span.extracting(range)
     bits.look(at: text)
     var columns = TextColumnNumbers(ownCount: head.ownCount, leadingCount: head.leadingCount)
     var start = 0
     for number in 0..<head.templateCount {
       columns.begin(template: number)
-      var template = Template(first: kinds.count)
+      var template = Template(first: slots.count)
       while true {
         let place = bits.marks.next(start)
         guard place < text.byteCount else { return nil }
@@ -142,14 +148,15 @@ package struct TextDecoder: ~Copyable {
           break
         }
         guard let kind = TextSlot(rawValue: mark),
-          kinds.count &- template.first < TextColumn.slotCountMax,
-          kinds.count < TextColumn.totalSlotCountMax
+          slots.count &- template.first < TextColumn.slotCountMax,
+          slots.count < TextColumn.totalSlotCountMax
         else { return nil }
-        slots.append(UInt64(literal.lowerBound) << 32 | UInt64(literal.count))
-        slots.append(UInt64(columns.next(mark)))
-        kinds.append(kind)
+        slots.append(
+          Slot(
+            literalStart: UInt32(literal.lowerBound), literalByteCount: UInt32(literal.count),
+            column: UInt32(columns.next(mark)), kind: kind))
       }
-      template.end = kinds.count
+      template.end = slots.count
       templates.append(template)
     }
     return start == text.byteCount ? columns.columnCount : nil
@@ -158,16 +165,16 @@ package struct TextDecoder: ~Copyable {
   private mutating func readStrings(
     _ span: RawSpan, _ reader: inout NumberReader, _ head: Head, end: Int
   ) -> Bool {
-    strings.removeAll(keepingCapacity: true)
+    strings.removeAll()
     let first = values.count
     guard reader.numbers(span, count: head.stringCount, into: &values) else { return false }
     var place = end - head.stringByteCount
     for index in first..<values.count {
-      strings.append(place)
+      strings.append(UInt64(place))
       guard values[index] > 0, values[index] <= UInt64(end &- place) else { return false }
       place += Int(values[index])
     }
-    strings.append(place)
+    strings.append(UInt64(place))
     return place == end
   }
 
@@ -189,7 +196,7 @@ package struct TextDecoder: ~Copyable {
     for number in templates.indices {
       let rows = rowCounts[number]
       for slot in templates[number].first..<templates[number].end {
-        cursors[Int(slots[2 * slot + 1])] &+= UInt64(rows)
+        cursors[Int(slots[slot].column)] &+= UInt64(rows)
       }
       total += rows * (templates[number].end - templates[number].first)
       guard total <= limit else { return false }
@@ -206,7 +213,7 @@ package struct TextDecoder: ~Copyable {
 
   private mutating func putRows(
     _ span: RawSpan, _ head: Head, _ rowCount: Int, into texts: inout ColumnBuffer,
-    _ starts: inout [UInt32]
+    _ starts: inout NumberBuffer
   ) -> Bool {
     let literalMax = templates.reduce(0) { max($0, $1.literalByteCount) }
     // Of a row that does not fit, this much may be written before it is noticed.
@@ -215,20 +222,21 @@ package struct TextDecoder: ~Copyable {
     let limit = texts.count + head.textByteCount
     var offset = texts.count
     for row in 0..<rowCount {
-      starts.append(UInt32(truncatingIfNeeded: offset))
+      starts.append(UInt64(truncatingIfNeeded: offset))
       let template = templates[Int(truncatingIfNeeded: values[row])]
       guard offset &+ template.literalByteCount <= limit else { return false }
       for index in template.first..<template.end {
-        let literal = slots[2 &* index]
-        let count = Int(truncatingIfNeeded: literal & 0xFFFF_FFFF)
-        TextDecoder.copy(span, Int(truncatingIfNeeded: literal >> 32), count, &texts, offset)
+        let slot = slots[index]
+        let count = Int(slot.literalByteCount)
+        TextDecoder.copy(span, Int(slot.literalStart), count, &texts, offset)
         offset &+= count
-        let column = Int(truncatingIfNeeded: slots[2 &* index &+ 1])
+        let column = Int(slot.column)
         let cursor = Int(truncatingIfNeeded: cursors[column])
         cursors[column] = UInt64(truncatingIfNeeded: cursor &+ 1)
-        guard let next = put(span, values[cursor], kinds[index], &texts, offset, limit) else {
-          return false
-        }
+        guard
+          let next = TextDecoder.put(
+            span, values[cursor], slot.kind, slotText, strings, &texts, offset, limit)
+        else { return false }
         offset = next
       }
       let tail = template.tail
@@ -237,23 +245,23 @@ package struct TextDecoder: ~Copyable {
       guard offset <= limit else { return false }
     }
     guard offset == limit else { return false }
-    starts.append(UInt32(truncatingIfNeeded: offset))
+    starts.append(UInt64(truncatingIfNeeded: offset))
     texts.setCount(offset)
     return true
   }
 
   /// Writes a slot's value at `offset`; where it ends.
   @inline(__always)
-  private func put(
-    _ span: RawSpan, _ value: UInt64, _ kind: TextSlot, _ texts: inout ColumnBuffer,
-    _ offset: Int, _ limit: Int
+  private static func put(
+    _ span: RawSpan, _ value: UInt64, _ kind: TextSlot, _ slotText: borrowing SlotText,
+    _ strings: borrowing NumberBuffer, _ texts: inout ColumnBuffer, _ offset: Int, _ limit: Int
   ) -> Int? {
     guard kind == .string else {
       return slotText.put(value, kind, &texts, offset).map { offset &+ $0 }
     }
     guard value < UInt64(strings.count &- 1) else { return nil }
-    let start = strings[Int(value)]
-    let count = strings[Int(value) &+ 1] &- start
+    let start = Int(truncatingIfNeeded: strings[Int(value)])
+    let count = Int(truncatingIfNeeded: strings[Int(value) &+ 1]) &- start
     guard offset <= limit, count <= limit &- offset else { return nil }
     TextDecoder.copy(span, start, count, &texts, offset)
     return offset &+ count

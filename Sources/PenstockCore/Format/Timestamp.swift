@@ -13,6 +13,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// 0 … 999,999,999, counted forward from `seconds`.
   package var nanoseconds: UInt32
 
+  @inlinable
   package init(seconds: Int64, nanoseconds: UInt32) {
     precondition(nanoseconds < 1_000_000_000)
     self.seconds = seconds
@@ -26,6 +27,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
   /// The last nanosecond of the year 9999.
   package static let latest = Timestamp(seconds: 253_402_300_799, nanoseconds: 999_999_999)
 
+  @inlinable
   package static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.seconds != right.seconds
       ? left.seconds < right.seconds : left.nanoseconds < right.nanoseconds

@@ -22,7 +22,7 @@ import Testing
   private func decode(_ encoded: Encoded, rowCount: Int) -> [[UInt8]]? {
     var decoder = TextDecoder()
     var texts = ColumnBuffer(capacity: 1 << 10)
-    var starts: [UInt32] = []
+    var starts = NumberBuffer()
     guard
       decoder.decode(
         encoded.bytes.rawSpan, 0..<encoded.bytes.count, encoding: encoded.encoding,
