@@ -1,12 +1,13 @@
 // Reading tables that lie in the page cache, on one core: every event of a stream, and those of
 // one value of an index.
 //
-// Events are log lines of 100 bytes a few microseconds apart. Each is touched whole: a checksum
-// over its payload, mixed with its time, goes into a sum that has to be the same in both
+// Events are log lines of 100 bytes a few microseconds apart. Each is touched whole: the sum of the
+// words of its payload, mixed with its time, goes into a sum that has to be the same in both
 // directions. Time is that of the processor, so that what a shared machine does meanwhile counts
 // less.
 
 internal import LoadGenerator
+internal import Penstock
 internal import PenstockArchive
 internal import PenstockCore
 
@@ -26,11 +27,11 @@ struct ArchiveScan {
   /// One event in sixteen is of this type, in bursts: most blocks have none.
   private static let burstType = "alarm"
   /// Events of a burst.
-  private static let burstCount = 16_000
+  private static let burstCount = 4_000
 
   init(_ options: ArchiveOptions) {
     folder = options.folder
-    eventCount = options.isQuick ? 60_000 : 2_000_000
+    eventCount = options.isQuick ? 64_000 : 2_000_000
     rounds = options.isQuick ? 1 : options.rounds
   }
 
@@ -40,10 +41,13 @@ struct ArchiveScan {
     var hash: UInt64 = 0
 
     @inline(__always)
-    mutating func take(_ time: Timestamp, _ payload: RawSpan) {
+    mutating func take(_ time: Int64, _ payload: RawSpan) {
       count &+= 1
-      let moment = UInt64(bitPattern: time.seconds) &* 1_000_000_000 &+ UInt64(time.nanoseconds)
-      hash &+= (moment ^ UInt64(payload.checksum()) << 32) &* 0x9E37_79B9_7F4A_7C15
+      let last = payload.byteCount &- 8
+      var sum: UInt64 = 0
+      for offset in stride(from: 0, to: last, by: 8) { sum &+= payload.word(at: offset) }
+      sum &+= payload.word(at: last) &<< 1
+      hash &+= (UInt64(bitPattern: time) ^ sum) &* 0x9E37_79B9_7F4A_7C15
     }
   }
 
@@ -57,7 +61,8 @@ struct ArchiveScan {
     for number in 0..<eventCount {
       moment += UInt64(dice.below(5_000))
       let isBurst = number / ArchiveScan.burstCount % 16 == 7
-      let type = isBurst ? ArchiveScan.burstType : number % 2 == 0 ? ArchiveScan.commonType : "login"
+      let other = number % 2 == 0 ? ArchiveScan.commonType : "login"
+      let type = isBurst ? ArchiveScan.burstType : other
       try table.add(
         nanoseconds: moment, type: type, attributes: "severity=info",
         payload: ArchiveScan.payload(number, &dice))
@@ -84,10 +89,10 @@ struct ArchiveScan {
     var findings = ArchiveFindings()
     for effort in [TableEffort.fast, .thorough] {
       let path = try write(effort)
-      let table = try TableReader(LinuxFileSystem(), path: path)
+      let table = try Penstock.TableReader(path: path)
       try measure(table, "\(effort) tables", nil, eventCount, &findings)
       for type in [ArchiveScan.commonType, ArchiveScan.burstType] {
-        let count = try table.eventCount(key: Array("type".utf8), value: Array(type.utf8)) ?? 0
+        let count = try table.count(index: "type", value: type)
         try measure(table, "\(effort), type \(type)", type, count, &findings)
       }
       try LinuxFileSystem().unlink(path)
@@ -96,17 +101,16 @@ struct ArchiveScan {
   }
 
   private func measure(
-    _ table: TableReader<LinuxFileSystem>, _ name: String, _ type: String?, _ count: Int,
+    _ table: Penstock.TableReader, _ name: String, _ type: String?, _ count: Int,
     _ findings: inout ArchiveFindings
   ) throws {
     var sums: [Found] = []
-    for direction in [ReadDirection.forward, .reverse] {
+    for order in [Penstock.TableReader.Order.forward, .backward] {
       var rates: [Double] = []
       for _ in 0...rounds {
         try Interruption.check()
         let start = bench_processor_nanoseconds()
-        let found =
-          try type.map { try indexScan(table, $0, direction) } ?? scan(table, direction)
+        let found = try scan(table, type, order)
         let elapsed = Double(bench_processor_nanoseconds() - start)
         guard found.count == count else {
           throw BenchFailure("\(name): \(found.count) events were found instead of \(count)")
@@ -116,7 +120,7 @@ struct ArchiveScan {
       }
       // The first round has what is read brought into memory.
       guard let spread = Spread(Array(rates.dropFirst())) else { continue }
-      let way = direction == .forward ? "forward" : "backward"
+      let way = order == .forward ? "forward" : "backward"
       findings.add(
         "\(name), \(way)", "\(Decimal.text(spread.median, digits: 2)) M events/s",
         "(\(Decimal.text(spread.least, digits: 2)) … \(Decimal.text(spread.most, digits: 2)))",
@@ -131,34 +135,16 @@ struct ArchiveScan {
     }
   }
 
-  private func scan(_ table: TableReader<LinuxFileSystem>, _ direction: ReadDirection) throws
-    -> Found
-  {
-    var found = Found()
-    for stream in try table.groups(ofStream: ArchiveTable.stream) {
-      var scan = TableScan(table, stream, direction)
-      while try scan.nextBlock({ block, rows in
-        for row in rows { found.take(block.time(row), block.payload(row)) }
-      }) {}
-    }
-    return found
-  }
-
-  private func indexScan(
-    _ table: TableReader<LinuxFileSystem>, _ type: String, _ direction: ReadDirection
+  private func scan(
+    _ table: Penstock.TableReader, _ type: String?, _ order: Penstock.TableReader.Order
   ) throws -> Found {
-    let wanted = Array(type.utf8)
-    guard let postings = try table.postings(key: Array("type".utf8), value: wanted) else {
-      throw BenchFailure("the table has no index of the type")
-    }
     var found = Found()
-    for stream in try table.groups(ofStream: ArchiveTable.stream) {
-      var scan = TableScan(table, stream, direction, blocks: postings.map(\.block))
-      while try scan.nextBlock({ block, rows in
-        for row in rows where block.type(row).equals(wanted.rawSpan) {
-          found.take(block.time(row), block.payload(row))
-        }
-      }) {}
+    try table.forEachPayload(
+      of: String(decoding: ArchiveTable.stream, as: UTF8.self),
+      index: type.map { TableEvent.Attribute("type", $0) }, order: order
+    ) { time, payload in
+      found.take(time, payload)
+      return true
     }
     return found
   }

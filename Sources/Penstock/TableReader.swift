@@ -116,9 +116,39 @@ public final class TableReader {
     try TableReader.failing { () throws(TableError) in
       try table.postings(
         key: Escape.encode(Array(index.utf8).rawSpan, .key),
-        value: value.isEmpty && index == "type"
-          ? [Byte.dash] : Escape.encode(Array(value.utf8).rawSpan, .word))
+        value: TableReader.escaped(value, of: index))
     }
+  }
+
+  private static func escaped(_ value: String, of index: String) -> [UInt8] {
+    value.isEmpty && index == "type"
+      ? [Byte.dash] : Escape.encode(Array(value.utf8).rawSpan, .word)
+  }
+
+  /// A value of an index as it is stored, and the blocks that hold it.
+  func found(_ entry: TableEvent.Attribute) throws(TableFailure) -> (
+    value: RowValue, blocks: [Int]
+  ) {
+    guard let postings = try postings(entry.key, entry.value) else {
+      throw TableFailure("\(table.path) has no index of '\(entry.key)'")
+    }
+    let value = RowValue(
+      key: entry.key == "type" ? nil : Escape.encode(Array(entry.key.utf8).rawSpan, .key),
+      value: TableReader.escaped(entry.value, of: entry.key))
+    return (value, postings.map(\.block).sorted())
+  }
+
+  /// A scan of one group.
+  func scan(of group: Key, _ order: Order, _ times: Range<Int64>?, blocks: [Int]?)
+    -> TableScan<LinuxFileSystem>
+  {
+    func instant(_ nanoseconds: Int64) -> Timestamp {
+      Timestamp(nanosecondsSince1970: Int128(nanoseconds))
+    }
+    return TableScan(
+      table, group.stream, order == .forward ? .forward : .reverse,
+      since: times.map { instant($0.lowerBound) }, until: times.map { instant($0.upperBound) },
+      blocks: blocks)
   }
 
   private func scan(
@@ -130,7 +160,9 @@ public final class TableReader {
     while let first = rest.first {
       let same = rest.prefix { $0.name == first.name }
       rest = rest.dropFirst(same.count)
-      let scans = same.map { KeyScan(table, $0.stream, order, times, indexed) }
+      let scans = same.map { group in
+        KeyScan(scan(of: group, order, times, blocks: indexed?.blocks), indexed)
+      }
       guard try TableReader.merge(scans, order, body) else { return }
     }
   }
@@ -172,16 +204,11 @@ private final class KeyScan {
   private var position: UInt64 = 0
 
   init(
-    _ table: PenstockArchive.TableReader<LinuxFileSystem>, _ stream: TableStream,
-    _ order: TableReader.Order, _ times: Range<Int64>?,
+    _ scan: consuming TableScan<LinuxFileSystem>,
     _ indexed: (index: String, value: String, blocks: [Int])?
   ) {
+    self.scan = scan
     self.indexed = indexed
-    let instant = { (nanoseconds: Int64) in Timestamp(nanosecondsSince1970: Int128(nanoseconds)) }
-    scan = TableScan(
-      table, stream, order == .forward ? .forward : .reverse,
-      since: times.map { instant($0.lowerBound) }, until: times.map { instant($0.upperBound) },
-      blocks: indexed?.blocks)
   }
 
   /// Goes to the next event.

@@ -149,6 +149,18 @@ package struct NumberBuffer: ~Copyable {
     for index in start..<count { unsafe base[index] &+= value }
   }
 
+  /// Makes numbers of steps: each from `start` on becomes the one before it plus its step, zigzag,
+  /// times `unit`.
+  mutating func accumulate(from start: Int, unit: UInt64) {
+    precondition(start >= 1 && start <= count)
+    var previous = unsafe base[start - 1]
+    for index in start..<count {
+      let step = unsafe UInt64(bitPattern: NumberColumn.unzigzag(base[index]))
+      previous &+= step &* unit
+      unsafe base[index] = previous
+    }
+  }
+
   /// The least and the greatest of some numbers, taken as signed; there is one at least.
   func signedBounds(_ range: Range<Int>) -> ClosedRange<Int64> {
     precondition(range.lowerBound >= 0 && range.upperBound <= count && !range.isEmpty)

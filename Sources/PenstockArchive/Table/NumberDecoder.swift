@@ -29,12 +29,7 @@ extension NumberReader {
       guard let first = varint(span), let unit = varint(span) else { return false }
       values.append(first)
       guard packed(span, packing, count: count - 1, into: &values) else { return false }
-      var previous = first
-      for index in (start &+ 1)..<values.count {
-        let step = NumberColumn.unzigzag(values[index])
-        previous = previous &+ UInt64(bitPattern: step) &* unit
-        values[index] = previous
-      }
+      values.accumulate(from: start + 1, unit: unit)
     case .dictionary:
       guard !isDistinct else { return false }
       return dictionary(span, packing, count: count, into: &values)

@@ -114,6 +114,17 @@ struct SlotText: ~Copyable {
     return count
   }
 
+  /// Writes a string of digits at `offset`: how many; up to seven bytes more are overwritten. Nil when
+  /// it would have more than a slot may.
+  @inline(__always)
+  func putDigits(_ value: UInt64, _ memory: inout ColumnBuffer, _ offset: Int) -> Int? {
+    if value < 1_110 { return SlotText.putSmall(value, &memory, offset) }
+    let count = decimalCount(value)
+    guard count <= TextSlot.digitCountMax else { return nil }
+    SlotText.put(value &- decimalStarts[count], digits: count, &memory, offset)
+    return count
+  }
+
   /// Writes a value other than a string at `offset`: how many bytes, 20 at most; up to seven more are
   /// overwritten. Nil when the slot has no such value.
   @inline(__always)
@@ -121,12 +132,7 @@ struct SlotText: ~Copyable {
     _ value: UInt64, _ slot: TextSlot, _ memory: inout ColumnBuffer, _ offset: Int
   ) -> Int? {
     switch slot {
-    case .digits:
-      if value < 1_110 { return SlotText.putSmall(value, &memory, offset) }
-      let count = decimalCount(value)
-      guard count <= TextSlot.digitCountMax else { return nil }
-      SlotText.put(value &- decimalStarts[count], digits: count, &memory, offset)
-      return count
+    case .digits: return putDigits(value, &memory, offset)
     case .address: return putAddress(value, &memory, offset)
     case .clock: return SlotText.putClock(value, &memory, offset)
     case .clockMicroseconds:

@@ -219,6 +219,14 @@ package struct TableBlock: ~Copyable {
       ? Timestamp(nearNanoseconds: Int64(bitPattern: numbers[rowCount &+ row])) : farTimes[row]
   }
 
+  /// The same in nanoseconds since 1970, as far as 64 bits tell it.
+  @inline(__always)
+  func nanoseconds(_ row: Int) -> Int64 {
+    farTimes.isEmpty
+      ? Int64(bitPattern: numbers[rowCount &+ row])
+      : Int64(clamping: farTimes[row].nanosecondsSince1970)
+  }
+
   @inline(__always)
   package func key(_ row: Int) -> EventKey {
     EventKey(
@@ -260,20 +268,23 @@ package struct TableBlock: ~Copyable {
   private static let noFields = StoredEvent().fields
 
   /// The type of a row, escaped as in a line.
+  @inline(__always)
   @_lifetime(borrow self)
-  package func type(_ row: Int) -> RawSpan {
+  func type(_ row: Int) -> RawSpan {
     texts.bytes(range(typeStarts, row))
   }
 
   /// The attributes of a row, as in a line.
+  @inline(__always)
   @_lifetime(borrow self)
-  package func attributes(_ row: Int) -> RawSpan {
+  func attributes(_ row: Int) -> RawSpan {
     texts.bytes(range(attributeStarts, row))
   }
 
   /// The payload of a row, escaped when its attributes say so.
+  @inline(__always)
   @_lifetime(borrow self)
-  package func payload(_ row: Int) -> RawSpan {
+  func payload(_ row: Int) -> RawSpan {
     texts.bytes(range(payloadStarts, row))
   }
 

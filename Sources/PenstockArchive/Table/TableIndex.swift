@@ -93,13 +93,35 @@ struct IndexPageEntry {
 
 extension TablePart {
   /// The postings of a value in a page of an index: none when the page has not got it, nil when a
-  /// number does not hold.
+  /// number before it does not hold.
   func postings(of wanted: [UInt8], blockCount: Int) -> [IndexPosting]? {
-    var found: [IndexPosting] = []
-    let isWhole = forEachPosting(blockCount: blockCount) { value, postings in
-      if value == wanted { found = postings }
+    guard let valueRange = column(.indexValues), let postingRange = column(.indexPostings) else {
+      return nil
     }
-    return isWhole ? found : nil
+    var values = NumberReader(valueRange)
+    var numbers = NumberReader(postingRange)
+    var value = ColumnBuffer(capacity: TableIndex.valueByteCountMax)
+    for _ in 0..<rowCount {
+      guard let shared = values.count(bytes, max: value.count),
+        let rest = values.count(bytes, max: TableIndex.valueByteCountMax - shared),
+        let range = values.bytes(rest)
+      else { return nil }
+      value.cut(to: shared)
+      append(range, to: &value)
+      if value.bytes.equals(wanted.rawSpan) { return postings(&numbers, blockCount: blockCount) }
+      guard skipPostings(&numbers, blockCount: blockCount) else { return nil }
+    }
+    return []
+  }
+
+  /// Passes over the postings of a value; false when they end too soon.
+  private func skipPostings(_ numbers: inout NumberReader, blockCount: Int) -> Bool {
+    guard let count = numbers.count(bytes, max: blockCount) else { return false }
+    for _ in 0..<count {
+      guard let word = numbers.varint(bytes) else { return false }
+      if word & 1 == 1, numbers.varint(bytes) == nil { return false }
+    }
+    return true
   }
 
   /// Calls `body` with each value of a page of an index; false when a number does not hold.

@@ -13,7 +13,7 @@ package struct TextDecoder: ~Copyable {
   private var values = NumberBuffer()
   private var templates: [Template] = []
   private var slots: [Slot] = []
-  private var rowCounts: [Int] = []
+  private var rowCounts = NumberBuffer()
   /// Where the next value of each column stands.
   private var cursors = NumberBuffer()
   private let slotText = SlotText()
@@ -182,11 +182,12 @@ package struct TextDecoder: ~Copyable {
     _ span: RawSpan, _ reader: inout NumberReader, _ rowCount: Int, _ columnCount: Int,
     _ head: Head
   ) -> Bool {
-    rowCounts.removeAll(keepingCapacity: true)
-    rowCounts.append(contentsOf: repeatElement(0, count: templates.count))
+    rowCounts.removeAll()
+    rowCounts.append(zeros: templates.count)
     for row in 0..<rowCount {
-      guard values[row] < UInt64(templates.count) else { return false }
-      rowCounts[Int(values[row])] &+= 1
+      let number = values[row]
+      guard number < UInt64(templates.count) else { return false }
+      rowCounts[Int(truncatingIfNeeded: number)] &+= 1
     }
     cursors.removeAll()
     cursors.append(zeros: columnCount)
@@ -194,7 +195,7 @@ package struct TextDecoder: ~Copyable {
     let limit = min(TextColumn.valueCountMax, head.textByteCount)
     var total = 0
     for number in templates.indices {
-      let rows = rowCounts[number]
+      let rows = Int(rowCounts[number])
       for slot in templates[number].first..<templates[number].end {
         cursors[Int(slots[slot].column)] &+= UInt64(rows)
       }
@@ -219,6 +220,7 @@ package struct TextDecoder: ~Copyable {
     // Of a row that does not fit, this much may be written before it is noticed.
     let slack = literalMax + TextColumn.slotCountMax * TextSlot.byteCountMax + 96
     texts.reserve(head.textByteCount + slack)
+    if slots.isEmpty { return putWhole(span, head, rowCount, into: &texts, &starts) }
     let limit = texts.count + head.textByteCount
     var offset = texts.count
     for row in 0..<rowCount {
@@ -233,9 +235,16 @@ package struct TextDecoder: ~Copyable {
         let column = Int(slot.column)
         let cursor = Int(truncatingIfNeeded: cursors[column])
         cursors[column] = UInt64(truncatingIfNeeded: cursor &+ 1)
+        let value = values[cursor]
+        // Most slots are digits.
+        if slot.kind == .digits {
+          guard let count = slotText.putDigits(value, &texts, offset) else { return false }
+          offset &+= count
+          continue
+        }
         guard
           let next = TextDecoder.put(
-            span, values[cursor], slot.kind, slotText, strings, &texts, offset, limit)
+            span, value, slot.kind, slotText, strings, &texts, offset, limit)
         else { return false }
         offset = next
       }
@@ -250,8 +259,27 @@ package struct TextDecoder: ~Copyable {
     return true
   }
 
+  /// The same where no template has a slot: a few texts, over and over. There is room for them.
+  private mutating func putWhole(
+    _ span: RawSpan, _ head: Head, _ rowCount: Int, into texts: inout ColumnBuffer,
+    _ starts: inout NumberBuffer
+  ) -> Bool {
+    let limit = texts.count + head.textByteCount
+    var offset = texts.count
+    for row in 0..<rowCount {
+      starts.append(UInt64(truncatingIfNeeded: offset))
+      let text = templates[Int(truncatingIfNeeded: values[row])].tail
+      guard text.count <= limit &- offset else { return false }
+      TextDecoder.copy(span, text.lowerBound, text.count, &texts, offset)
+      offset &+= text.count
+    }
+    guard offset == limit else { return false }
+    starts.append(UInt64(truncatingIfNeeded: offset))
+    texts.setCount(offset)
+    return true
+  }
+
   /// Writes a slot's value at `offset`; where it ends.
-  @inline(__always)
   private static func put(
     _ span: RawSpan, _ value: UInt64, _ kind: TextSlot, _ slotText: borrowing SlotText,
     _ strings: borrowing NumberBuffer, _ texts: inout ColumnBuffer, _ offset: Int, _ limit: Int
