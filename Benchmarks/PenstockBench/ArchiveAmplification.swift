@@ -4,7 +4,8 @@
 // until there is nothing to join, then the next segment; the clock is that of the events. One event
 // in fifty is a day late. At the end the clock goes on until all buckets are settled. Each table the
 // manifest ever names counts with its bytes, and those it names at last are what is left. A day's
-// tables become sixty-four times as large as a run's: as those of 16 MiB that become 1 GiB.
+// tables become sixty-four times as large as a run's: as those of 16 MiB that become 1 GiB. Runs are
+// in a hurry and their tables larger than what joins make of them, so bytes say more than events do.
 
 internal import PenstockArchive
 internal import PenstockCore
@@ -63,10 +64,13 @@ struct ArchiveAmplification {
     private(set) var runByteCount = 0
     private(set) var joinedByteCount = 0
     private(set) var tableCount = 0
+    /// Events of all tables together.
+    private(set) var eventCount: UInt64 = 0
 
     mutating func look(_ manifest: Manifest) {
       for table in manifest.tables where seen.insert(table.name).inserted {
         tableCount += 1
+        eventCount += table.eventCount
         if table.mergeCount == 0 {
           runByteCount += table.byteCount
         } else {
@@ -134,6 +138,9 @@ struct ArchiveAmplification {
     findings.add(
       "written", "\(megabytes(written))",
       "\(megabytes(book.runByteCount)) by runs, \(megabytes(book.joinedByteCount)) by joins")
+    findings.judge(
+      "times an event is written", Double(book.eventCount) / Double(max(1, eventCount)),
+      atMost: ArchiveAmplification.factorMax, unit: "times")
     findings.judge(
       "bytes written for each that is left", factor, atMost: ArchiveAmplification.factorMax,
       unit: "times")

@@ -72,7 +72,8 @@ struct ArchiveOpening {
   ) throws -> TableSummary {
     let position = UInt64(number) + 1
     var writer = try TableWriter(files, path: path, store: store, indexes: [Array("type".utf8)])
-    try writer.begin(ArchiveTable.stream.rawSpan)
+    let stream = ArchiveTable.stream
+    try writer.begin(stream.rawSpan)
     let bytes = Array("request".utf8) + Array("event \(number)".utf8)
     try writer.add(
       TableRow(

@@ -40,13 +40,18 @@ struct ArchiveScan {
     var count = 0
     var hash: UInt64 = 0
 
+    /// Payloads have eight bytes at least.
     @inline(__always)
     mutating func take(_ time: Int64, _ payload: RawSpan) {
       count &+= 1
-      let last = payload.byteCount &- 8
-      var sum: UInt64 = 0
-      for offset in stride(from: 0, to: last, by: 8) { sum &+= payload.word(at: offset) }
-      sum &+= payload.word(at: last) &<< 1
+      let sum = unsafe payload.withUnsafeBytes { bytes in
+        var sum: UInt64 = 0
+        let last = bytes.count &- 8
+        for offset in stride(from: 0, to: last, by: 8) {
+          sum &+= unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        }
+        return unsafe sum &+ bytes.loadUnaligned(fromByteOffset: last, as: UInt64.self) &<< 1
+      }
       hash &+= (UInt64(bitPattern: time) ^ sum) &* 0x9E37_79B9_7F4A_7C15
     }
   }

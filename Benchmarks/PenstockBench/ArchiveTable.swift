@@ -18,7 +18,8 @@ struct ArchiveTable: ~Copyable {
     var writer = try TableWriter(
       LinuxFileSystem(), path: path, store: StoreIdentifier(high: 1, low: 2),
       indexes: indexes.map { Array($0.utf8) }, effort: effort)
-    try writer.begin(ArchiveTable.stream.rawSpan)
+    let stream = ArchiveTable.stream
+    try writer.begin(stream.rawSpan)
     self.writer = writer
   }
 

@@ -23,6 +23,52 @@ import Testing
       payload: Array(payload.utf8))
   }
 
+  @Test func `payloads are lent by key, group, time and index, whatever bytes they hold`() throws {
+    let path = try path()
+    defer { remove() }
+    let writer = TableWriter(path: path, group: "host", indexes: ["type", "city"])
+    try writer.add(event("a", 2_000, "two\nlines", ["host": "h1", "city": "oslo"]))
+    try writer.add(event("a", 1_000, "first", ["host": "h1", "city": "rome"]))
+    try writer.add(event("a", 3_000, "", ["host": "h2", "city": "oslo"]))
+    try writer.add(event("b", 1_500, "other", ["city": "oslo"]))
+    #expect(try writer.finish() == 4)
+    let table = try TableReader(path: path)
+
+    func texts(_ scan: ((Int64, RawSpan) -> Bool) throws -> Void, limit: Int = .max) rethrows
+      -> [String]
+    {
+      var found: [String] = []
+      try scan { time, payload in
+        let bytes = unsafe payload.withUnsafeBytes { unsafe Array($0) }
+        found.append("\(time) \(String(decoding: bytes, as: UTF8.self))")
+        return found.count < limit
+      }
+      return found
+    }
+    #expect(
+      try texts { try table.forEachPayload(of: "a", $0) }
+        == ["1000 first", "2000 two\nlines", "3000 "])
+    #expect(
+      try texts { try table.forEachPayload(of: "a", order: .backward, $0) }
+        == ["3000 ", "2000 two\nlines", "1000 first"])
+    #expect(
+      try texts({ try table.forEachPayload(of: "a", $0) }, limit: 1) == ["1000 first"])
+    #expect(try texts { try table.forEachPayload(of: "a", group: "h2", $0) } == ["3000 "])
+    #expect(
+      try texts { try table.forEachPayload(of: "a", times: 1_500..<3_000, $0) }
+        == ["2000 two\nlines"])
+    #expect(
+      try texts { try table.forEachPayload(of: "a", index: .init("city", "oslo"), $0) }
+        == ["2000 two\nlines", "3000 "])
+    #expect(
+      try texts { try table.forEachPayload(of: "b", index: .init("type", "visit"), $0) }
+        == ["1500 other"])
+    #expect(try texts { try table.forEachPayload(of: "b", index: .init("city", "rome"), $0) } == [])
+    #expect(throws: TableFailure.self) {
+      try table.forEachPayload(of: "a", index: .init("host", "h1")) { _, _ in true }
+    }
+  }
+
   /// Write once, by key, group and index; find a key; scan it, a group of it, an index of it.
   @Test func `a table is written once and scanned by key, group and index`() throws {
     let path = try path()
