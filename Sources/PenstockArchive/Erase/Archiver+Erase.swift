@@ -26,7 +26,7 @@ extension Archiver {
     for (path, order) in orders where !refusedOrders.contains(path) {
       // Every read asks every order: the others wait until these are carried out.
       guard manifest.erasures.count < Erasure.countMax else { break }
-      guard let order, let taken = try Erasure(order, through: lastStored()) else {
+      guard let order, let taken = Erasure(order) else {
         refusedOrders.insert(path)
         return .refused("\(path) is not an order to erase; it is left where it is")
       }
@@ -69,22 +69,6 @@ extension Archiver {
       try files.unlinkIfThere(path)
     } catch {
       throw .file(error)
-    }
-  }
-
-  /// The last event of each log.
-  private func lastStored() throws(ArchiveError) -> [LogNumber: SequenceNumber] {
-    do throws(ReadError) {
-      let snapshot = try StoreSnapshot(files, layout, store, Query())
-      var last: [LogNumber: SequenceNumber] = [:]
-      for log in snapshot.logs { last[log.log] = log.stretch.through }
-      return last
-    } catch {
-      switch error {
-      case .failed(let failure): throw .file(failure)
-      case .changed(let path): throw .file(FileError(.read, path, code: System.again))
-      case .unusable: throw .file(FileError(.read, layout.live, code: System.notFound))
-      }
     }
   }
 
@@ -176,10 +160,10 @@ struct Cleared: Hashable {
 
 extension Erasure {
   /// Nil when the order's pattern is none.
-  fileprivate init?(_ order: EraseOrder, through: [LogNumber: SequenceNumber]) {
+  fileprivate init?(_ order: EraseOrder) {
     guard
       let erasure = try? Erasure(
-        pattern: order.pattern, before: order.before, through: through)
+        pattern: order.pattern, before: order.before, through: order.through)
     else { return nil }
     self = erasure
   }

@@ -1,9 +1,14 @@
 // An order to erase, on its way to whoever holds the archive's lock.
 //
 //     archive/erase-<16hex>.order
-//     file     = "#penstock-erase version=1 before=" time " pattern=" word " crc=" 8hex LF
-//                                        ; pattern escaped as in an event line; crc: CRC-32C of
-//                                        ; the line up to " crc="
+//     file     = "#penstock-erase version=2 before=" time *( " through=" 2hex ":" 16hex )
+//                " pattern=" word " crc=" 8hex LF
+//                                        ; through: a log and its last event when the order was
+//                                        ; given; pattern escaped as in an event line; crc: CRC-32C
+//                                        ; of the line up to " crc="
+//
+// The order itself says which events were there when it was given: a crash may bring back one that
+// was taken, and taken again it concerns the same events.
 //
 // Written under a temporary name, synced, renamed, folder synced. The archiver makes a line of the
 // manifest of it and removes it; a file that is no order is left alone and told.
@@ -14,21 +19,32 @@ package import PenstockCore
 package struct EraseOrder: Equatable, Sendable {
   package var pattern: String
   package var before: Timestamp
+  /// Per log, the last event it concerns.
+  package var through: [LogNumber: SequenceNumber]
 
-  package init(pattern: String, before: Timestamp) {
+  package init(pattern: String, before: Timestamp, through: [LogNumber: SequenceNumber]) {
     self.pattern = pattern
     self.before = before
+    self.through = through
   }
 
   /// Longest pattern, in bytes.
   package static let patternByteCountMax = 1024
-  private static let head = "#penstock-erase version=1 before="
+  /// Largest file that is read, in bytes: the longest pattern, escaped, and every log there can be.
+  private static let fileByteCountMax = 16 << 10
+  private static let head = "#penstock-erase version=2 before="
+  private static let reachByteCount = 28
 
   /// The file's text.
   package var text: String {
     let word = Escape.encode(Array(pattern.utf8).rawSpan, .word)
+    let reaches = through.sorted { $0.key < $1.key }.map { log, sequence in
+      " through=\(Hexadecimal.text(UInt64(log.value), digits: 2)):"
+        + Hexadecimal.text(sequence.value, digits: 16)
+    }
     let line =
-      EraseOrder.head + before.text + " pattern=" + String(decoding: word, as: UTF8.self)
+      EraseOrder.head + before.text + reaches.joined() + " pattern="
+      + String(decoding: word, as: UTF8.self)
     let sum = Array(line.utf8).rawSpan.checksum()
     return line + " crc=" + Hexadecimal.text(UInt64(sum), digits: 8) + "\n"
   }
@@ -38,10 +54,19 @@ package struct EraseOrder: Equatable, Sendable {
     let span = bytes.rawSpan
     let start = EraseOrder.head.utf8.count
     let end = bytes.count - 14
-    let wordStart = start + Timestamp.textByteCount + 9
+    var offset = start + Timestamp.textByteCount
+    var through: [LogNumber: SequenceNumber] = [:]
+    while span.hasBytes(" through=", at: offset), span.hasBytes(":", at: offset + 11),
+      let log = span.hexadecimal(at: offset + 9, digitCount: 2),
+      let sequence = span.hexadecimal(at: offset + 12, digitCount: 16)
+    {
+      through[LogNumber(UInt8(log))] = SequenceNumber(sequence)
+      offset += EraseOrder.reachByteCount
+    }
+    let wordStart = offset + 9
     guard end > wordStart, bytes.last == Byte.lineFeed,
       bytes.starts(with: Array(EraseOrder.head.utf8)),
-      span.hasBytes(" pattern=", at: start + Timestamp.textByteCount),
+      span.hasBytes(" pattern=", at: offset),
       span.hasBytes(" crc=", at: end),
       let sum = span.hexadecimal(at: end + 5, digitCount: 8),
       UInt64(span.extracting(0..<end).checksum()) == sum,
@@ -51,6 +76,7 @@ package struct EraseOrder: Equatable, Sendable {
     else { return nil }
     self.before = before
     self.pattern = pattern
+    self.through = through
   }
 
   // MARK: - Files
@@ -94,7 +120,7 @@ package struct EraseOrder: Equatable, Sendable {
       let path = layout.archive + "/" + name
       let file = try files.open(path, .read)
       defer { files.close(file) }
-      let count = min(try files.byteCount(file), 4 * patternByteCountMax)
+      let count = min(try files.byteCount(file), fileByteCountMax)
       var memory = AlignedBuffer(byteCount: max(1, count))
       let read = try files.read(file, into: &memory, 0..<count, at: 0)
       orders.append((path, EraseOrder(memory.bytes(0..<read).array())))

@@ -5,8 +5,8 @@
 //       ─▶ tables that hold nothing else go at once; the others are written anew without them
 //       ─▶ live segments lose them when they are archived ─▶ line of the manifest: done
 //
-// What arrives later is not touched, however old its time is: each log's last sequence number at
-// the time of the order belongs to it.
+// What arrives later is not touched, however old its time is: each log's last sequence number when
+// the order was given belongs to it. So an order may be taken twice: a crash brings its file back.
 
 package import PenstockCore
 

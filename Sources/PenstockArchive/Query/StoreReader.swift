@@ -32,6 +32,12 @@ package final class StoreReader<Files: FileSystem> {
     store = found
   }
 
+  /// The last event of each log.
+  package func lastStored() throws(ReadError) -> [LogNumber: SequenceNumber] {
+    let snapshot = try StoreSnapshot(files, layout, store, Query(), manifests)
+    return snapshot.logs.reduce(into: [:]) { $0[$1.log] = $1.stretch.through }
+  }
+
   /// Begins a read.
   package func read(_ query: Query) throws(ReadError) -> StoreCursor<Files> {
     try StoreCursor(self, query)

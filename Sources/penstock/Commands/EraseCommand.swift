@@ -8,7 +8,7 @@ struct Erase: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Erase the events of some streams before an instant.",
     discussion: """
-      Concerns what is stored when the order is taken: events that come later stay, however old \
+      Concerns what is stored when the order is given: events that come later stay, however old \
       their time is. Reads leave erased events out as soon as this returns; the archive's tables \
       are written anew without them in the background, and live segments lose them when they are \
       archived. 'penstock status' shows orders that are not yet carried out.
@@ -40,7 +40,7 @@ struct Erase: ParsableCommand {
 
   func validate() throws { _ = try checked(now: System.now()) }
 
-  private func checked(now: Timestamp) throws -> (order: EraseOrder, limit: Int64) {
+  private func checked(now: Timestamp) throws -> (before: Timestamp, limit: Int64) {
     do {
       _ = try Glob(stream)
     } catch {
@@ -53,19 +53,21 @@ struct Erase: ParsableCommand {
       throw ValidationError("--timeout takes a duration like 60s, not '\(timeout)'")
     }
     do {
-      return (EraseOrder(pattern: stream, before: try TimeText.parse(before, now: now)), limit)
+      return (try TimeText.parse(before, now: now), limit)
     } catch {
       throw ValidationError("--before: \(error)")
     }
   }
 
   func run() throws {
-    let (order, limit) = try checked(now: System.now())
+    let (before, limit) = try checked(now: System.now())
     let layout = StoreLayout(root: data)
     let files = LinuxFileSystem()
     guard let description = try StoreDescription.read(files, layout) else {
       throw CommandFailure("there is no store at \(layout.root)")
     }
+    let order = EraseOrder(
+      pattern: stream, before: before, through: try StoreReader(files, layout).lastStored())
     let path = try order.submit(files, layout)
     let began = System.monotonicNanoseconds()
     while try isWaiting(files, path) {

@@ -62,7 +62,9 @@ import Testing
 
   private func order(_ pattern: String, _ before: Timestamp, _ store: MemoryStore) throws -> String
   {
-    try EraseOrder(pattern: pattern, before: before).submit(store.files, store.layout)
+    let through = try StoreReader(store.files, store.layout).lastStored()
+    return try EraseOrder(pattern: pattern, before: before, through: through)
+      .submit(store.files, store.layout)
   }
 
   @Test func `what was ordered to be erased is gone from reads at once, and from tables soon`()
@@ -123,6 +125,25 @@ import Testing
     #expect(try Manifest.read(store.files, store.layout).erasures.isEmpty)
   }
 
+  @Test func `an order that a crash brings back takes nothing that came behind it`() throws {
+    let store = try store()
+    let path = try order("*", Timestamp(seconds: 1_770_000_000, nanoseconds: 0), store)
+    let text = try #require(store.files.bytes(path))
+    let old = Timestamp(seconds: 1_762_992_000, nanoseconds: 0)
+    try store.append([line(old, "a -\tbehind the order")], to: 0)
+    var archiver = try archiver(store, store.files)
+    while try archiver.erase() != .nothing {}
+    #expect(try store.read(store.files).count == 1)
+    try store.append([line(old, "a -\tbehind its taking")], to: 0)
+    store.files.put(path, text)
+    try work(store, store.files)
+    #expect(try store.read(store.files).count == 2)
+    try store.sealAll()
+    try work(store, store.files)
+    #expect(try store.read(store.files).count == 2)
+    #expect(try Manifest.read(store.files, store.layout).erasures.isEmpty)
+  }
+
   @Test func `a table that is lost does not keep an order from being carried out`() throws {
     let store = try store()
     let lost = try Manifest.read(store.files, store.layout).tables[0].name
@@ -135,7 +156,11 @@ import Testing
   @Test func `a pattern may hold anything, and what is no order is left alone`() throws {
     let before = Timestamp(seconds: 5, nanoseconds: 7)
     for pattern in ["a,before=x b\tc\\*", "*", "\u{e4}[!x]?"] {
-      let order = EraseOrder(pattern: pattern, before: before)
+      let order = EraseOrder(
+        pattern: pattern, before: before,
+        through: [LogNumber(0): SequenceNumber(7), .imported: SequenceNumber(.max)])
+      let plain = EraseOrder(pattern: pattern, before: before, through: [:])
+      #expect(EraseOrder(Array(plain.text.utf8)) == plain)
       #expect(EraseOrder(Array(order.text.utf8)) == order)
       let bytes = Array(order.text.utf8)
       for index in bytes.indices {

@@ -1,0 +1,137 @@
+// What a store has to answer, by the simplest means: a list of events and plain filters. Shares
+// with what it judges the grammar of an event line, and nothing else.
+
+import PenstockArchive
+import PenstockCore
+
+/// A question, in words the model and the store both understand.
+struct ModelQuery: CustomStringConvertible {
+  /// A name, as it is typed, or the start of names.
+  var stream: (text: String, isPrefix: Bool)?
+  var since: Timestamp?
+  var until: Timestamp?
+  var type: String?
+  var attributes: [(key: String, value: String)] = []
+  var contained: String?
+  var limit: Int?
+  var direction = ReadDirection.forward
+
+  func query() throws -> Query {
+    var selection = Selection()
+    if let stream { selection.streams = [try Glob(stream.text + (stream.isPrefix ? "*" : ""))] }
+    selection.since = since
+    selection.until = until
+    if let type { selection.require(type: type) }
+    selection.attributes = attributes.map { Selection.Attribute(key: $0.key, value: $0.value) }
+    if let contained { selection.require(contains: contained) }
+    var query = Query(selection)
+    query.direction = direction
+    query.limit = limit
+    return query
+  }
+
+  func matches(_ event: ModelEvent) -> Bool {
+    if let stream {
+      let name = Escape.decode(event.stream.rawSpan) ?? []
+      let text = Array(stream.text.utf8)
+      guard stream.isPrefix ? name.starts(with: text) : name == text else { return false }
+    }
+    if let since, event.key.time < since { return false }
+    if let until, until <= event.key.time { return false }
+    if let type {
+      let own = String(decoding: event.line[event.fields.type], as: UTF8.self)
+      guard own == (type.isEmpty ? "-" : type) else { return false }
+    }
+    for wanted in attributes where !event.attributes(wanted.key).contains(wanted.value) {
+      return false
+    }
+    guard let contained else { return true }
+    let payload = String(decoding: event.line[event.fields.payload], as: UTF8.self)
+    return payload.utf8.count >= contained.utf8.count && payload.contains(contained)
+  }
+
+  var description: String {
+    var words = ["\(direction)"]
+    if let stream { words.append("stream \(stream.text)\(stream.isPrefix ? "*" : "")") }
+    if let since { words.append("since \(since.text)") }
+    if let until { words.append("until \(until.text)") }
+    if let type { words.append("type \(type)") }
+    for wanted in attributes { words.append("where \(wanted.key)=\(wanted.value)") }
+    if let contained { words.append("contains \(contained)") }
+    if let limit { words.append("limit \(limit)") }
+    return words.joined(separator: ", ")
+  }
+}
+
+extension ModelEvent {
+  /// Every value of an attribute.
+  func attributes(_ key: String) -> [String] {
+    let text = String(decoding: line[fields.attributes], as: UTF8.self)
+    return text.split(separator: " ").compactMap { word in
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return parts.count == 2 && parts[0] == key ? String(parts[1]) : nil
+    }
+  }
+
+  /// What makes it the same as another: everything that is equal for both, when it has an id.
+  var identity: [UInt8]? {
+    guard line[fields.stream.lowerBound] != UInt8(ascii: "/"), let id = attributes("_id").first
+    else { return nil }
+    return Array(key.time.text.utf8) + [Byte.lineFeed] + stream + [Byte.lineFeed] + Array(id.utf8)
+      + [Byte.lineFeed] + Array(line[fields.payload])
+  }
+}
+
+/// The events a store holds, as a list.
+struct StoreModel {
+  /// Those that are there to be read.
+  private(set) var events: [ModelEvent] = []
+
+  mutating func add(_ new: some Sequence<ModelEvent>) { events += new }
+
+  /// Erases what is there, as an order given now does.
+  mutating func erase(_ prefix: String, before: Timestamp) {
+    var order = ModelQuery()
+    order.stream = (prefix, true)
+    order.until = before
+    events.removeAll { order.matches($0) }
+  }
+
+  /// What is wrong with an answer; nil when it is right.
+  ///
+  /// Of equal events with an id one comes out, whichever it is: they have the same time, and tell
+  /// nothing but their positions apart.
+  func fault(_ answer: [ModelEvent], to question: ModelQuery) -> String? {
+    let isForward = question.direction == .forward
+    for (first, second) in zip(answer, answer.dropFirst())
+    where isForward ? second.key <= first.key : first.key <= second.key {
+      return "\(second) comes behind \(first)"
+    }
+    var wanted: [[UInt8]: ModelEvent] = [:]
+    for event in events where question.matches(event) { wanted[StoreModel.class(event)] = event }
+    var found: Set<[UInt8]> = []
+    for event in answer {
+      let name = StoreModel.class(event)
+      guard let known = wanted[name], known.line == event.line else {
+        return "\(event) was not asked for"
+      }
+      guard found.insert(name).inserted else { return "\(event) came before" }
+    }
+    let count = min(wanted.count, question.limit ?? .max)
+    guard answer.count == count else {
+      let missing = wanted.filter { !found.contains($0.key) }.values.min { $0.key < $1.key }
+      return "\(answer.count) events, not \(count), without \(missing.map(\.description) ?? "any")"
+    }
+    // With a limit it is the first that come.
+    guard let last = answer.last?.key.time else { return nil }
+    for (name, event) in wanted
+    where !found.contains(name) && (isForward ? event.key.time < last : last < event.key.time) {
+      return "\(event) is missing"
+    }
+    return nil
+  }
+
+  private static func `class`(_ event: ModelEvent) -> [UInt8] {
+    event.identity ?? [event.key.log.value] + Array("\(event.key.sequence.value)".utf8)
+  }
+}
