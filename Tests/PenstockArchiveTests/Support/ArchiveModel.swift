@@ -7,7 +7,7 @@ import PenstockCore
 final class MemoryStore {
   let layout = StoreLayout(root: "/store")
   let store = StoreIdentifier(high: 0x1234, low: 0x5678)
-  let files = MemoryFileSystem()
+  private(set) var files = MemoryFileSystem()
   private(set) var events: [ModelEvent] = []
   private var logs: [UInt8: Log] = [:]
 
@@ -43,6 +43,9 @@ final class MemoryStore {
     logs[number] = log
     save(number)
   }
+
+  /// Starts the machine again: every open file is closed, and nothing fails.
+  func restart(_ cut: MemoryFileSystem.PowerCut = .keepsAll) { files = files.restarted(cut) }
 
   /// What the clock says when a batch is closed, and to the archiver.
   var now = Timestamp(seconds: 1_763_000_000, nanoseconds: 0)

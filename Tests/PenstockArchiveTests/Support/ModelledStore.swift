@@ -7,8 +7,7 @@
 //     after each step: everything, forward and backward, and random questions
 //
 // As in the archiver's process, an archiver that failed is made anew, except when a disk was full
-// while it joined. Orders to erase are taken before anything else is stored: what an order concerns
-// is decided when it is taken.
+// while it joined. An order to erase that was taken may come back with a power cut.
 
 import PenstockArchive
 import PenstockCore
@@ -147,21 +146,12 @@ final class ModelledStore {
     archiver = nil
     if workload.random.chance(50) { restart() }
     try check()
-    dump("before")
     try open()
-    dump("opened")
     try takeOrders()
-    dump("taken")
     let answer = try everything(.forward)
     try judge(answer, ModelQuery())
     models.removeAll { $0.fault(answer, to: ModelQuery()) != nil }
     guard models.count == 1 else { throw Fault(description: "nothing was decided") }
-  }
-
-  func dump(_ what: String) {
-    print("DUMP \(what)")
-    for path in store.files.paths { print("  ", path, store.files.bytes(path)?.count ?? -1) }
-    print(String(decoding: store.files.bytes(store.layout.manifest) ?? [], as: UTF8.self))
   }
 
   private func restart() {
@@ -213,9 +203,14 @@ final class ModelledStore {
     let prefix = workload.prefix()
     let before = workload.instant(settings.bucket)
     if archiver == nil { try open() }
-    _ = try EraseOrder(pattern: prefix + "*", before: before).submit(store.files, store.layout)
+    let order = EraseOrder(
+      pattern: prefix + "*", before: before, through: try reader().lastStored())
+    _ = try order.submit(store.files, store.layout)
+    let count = models[0].events.count
+    // What comes behind the order stays.
+    if workload.random.chance(30) { try write() }
     var done = models[0]
-    done.erase(prefix, before: before)
+    done.erase(prefix, before: before, amongFirst: count)
     try attempt("erase", done: done) { _ throws(ArchiveError) in
       while true {
         guard case .taken? = try archiver?.erase() else { break }

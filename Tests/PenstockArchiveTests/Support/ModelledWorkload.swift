@@ -64,7 +64,8 @@ struct ModelledWorkload {
       return moved(edge, by: Int128(self.number(-1...1)))
     }
     let span = random.chance(70) ? 3_600 : 30 * 86_400
-    return moved(now, by: -Int128(self.number(0...span)) * 1_000_000_000 + Int128(self.number(0...9)))
+    return moved(
+      now, by: -Int128(self.number(0...span)) * 1_000_000_000 + Int128(self.number(0...9)))
   }
 
   private func moved(_ time: Timestamp, by nanoseconds: Int128) -> Timestamp {

@@ -89,12 +89,13 @@ struct StoreModel {
 
   mutating func add(_ new: some Sequence<ModelEvent>) { events += new }
 
-  /// Erases what is there, as an order given now does.
-  mutating func erase(_ prefix: String, before: Timestamp) {
+  /// Erases what was there when an order was given: the first `count` events.
+  mutating func erase(_ prefix: String, before: Timestamp, amongFirst count: Int) {
     var order = ModelQuery()
     order.stream = (prefix, true)
     order.until = before
-    events.removeAll { order.matches($0) }
+    let later = events[count...]
+    events = events[..<count].filter { !order.matches($0) } + later
   }
 
   /// What is wrong with an answer; nil when it is right.
