@@ -54,9 +54,11 @@ struct ArchiveView<Files: FileSystem> {
   func coveredThrough(_ log: LogNumber) -> SequenceNumber { manifest.coveredThrough(log) }
 
   /// A source for each table that may hold events of the read.
-  func sources(_ reading: SegmentReading<Files>, _ stretches: [LogNumber: LogStretch])
-    throws(ReadError) -> [any EventSource]
-  {
+  /// - Parameter takesLaterCopies: a join kept one of several equal events, maybe one that came
+  ///   when the read had begun: events with an id from joined tables belong to the read, too.
+  func sources(
+    _ reading: SegmentReading<Files>, _ stretches: [LogNumber: LogStretch], takesLaterCopies: Bool
+  ) throws(ReadError) -> [any EventSource] {
     // A follower that goes on behind what the archive holds does not look at it.
     guard stretches.contains(where: { $0.value.above < coveredThrough($0.key) }) else { return [] }
     let isPartial = stretches.contains { $0.value.above > .none }
@@ -69,7 +71,9 @@ struct ArchiveView<Files: FileSystem> {
         files, layout, entry, selection, reading.direction, limit: reading.entryCountWanted,
         reading.damage, budget)
       sources.append(
-        ArchivedEvents(table, stretches, reading) { () throws(ReadError) in
+        ArchivedEvents(
+          table, stretches, reading, takesLaterCopies: takesLaterCopies && entry.mergeCount > 0
+        ) { () throws(ReadError) in
           guard try isLost(entry) else { return false }
           reading.damage.note(missing(entry))
           return true
@@ -124,14 +128,17 @@ private final class ArchivedEvents<Files: FileSystem>: EventSource {
   private let stretches: [LogNumber: LogStretch]
   private let resume: EventKey?
   private let direction: ReadDirection
+  private let takesLaterCopies: Bool
   /// Says, and notes, whether a table that is not there is lost; otherwise it was replaced.
   private let isLost: () throws(ReadError) -> Bool
 
   init(
     _ table: TableSource<Files>, _ stretches: [LogNumber: LogStretch],
-    _ reading: SegmentReading<Files>, isLost: @escaping () throws(ReadError) -> Bool
+    _ reading: SegmentReading<Files>, takesLaterCopies: Bool,
+    isLost: @escaping () throws(ReadError) -> Bool
   ) {
     self.table = table
+    self.takesLaterCopies = takesLaterCopies
     self.stretches = stretches
     self.isLost = isLost
     resume = reading.resume
@@ -148,11 +155,20 @@ private final class ArchivedEvents<Files: FileSystem>: EventSource {
         guard case .changed = error, try isLost() else { throw error }
         return false
       }
-      guard stretches[event.log]?.contains(event.sequence) ?? false else { continue }
+      guard let stretch = stretches[event.log],
+        stretch.contains(event.sequence)
+          || takesLaterCopies && stretch.through < event.sequence && hasIdentity(event)
+      else { continue }
       if let resume, !resume.precedes(event.key, direction) { continue }
       event.isProvisional = false
       return true
     }
+  }
+
+  private func hasIdentity(_ event: borrowing StoredEvent) -> Bool {
+    let line = event.bytes.rawSpan
+    return line.byte(at: event.fields.stream.lowerBound) != Byte.slash
+      && EventIdentity.id(line, event.fields.attributes) != nil
   }
 }
 

@@ -6,7 +6,8 @@
 //
 // A read shows the store as it stood when the read began: what comes later is left for the next.
 // Every event up to the durable frontier comes out exactly once; equal ones with an id once
-// together (DuplicateFilter).
+// together (DuplicateFilter). When tables were joined meanwhile, an event with an id that came later
+// may come out, too: it may stand for an equal one that was there.
 
 package import PenstockCore
 
@@ -140,7 +141,8 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
     let reading = SegmentReading(
       reader.files, query.selection, query.direction, limit: query.limit, resume: last,
       indexEntryCountMax: reader.indexEntryCountMax, damage)
-    var sources = try snapshot.archive.sources(reading, stretches)
+    var sources = try snapshot.archive.sources(
+      reading, stretches, takesLaterCopies: !isFirst && query.collapsesDuplicates)
     for log in snapshot.logs {
       guard let view = log.view, let stretch = stretches[log.log] else { continue }
       let segments = query.direction == .forward ? view.segments : view.segments.reversed()

@@ -304,4 +304,36 @@ import Testing
     while try cursor.next(&event) { events.append(ModelEvent(event)) }
     #expect(events == store.sorted)
   }
+
+  @Test(arguments: [ReadDirection.forward, .reverse])
+  func `a read gives an event whose place a later copy took in a join`(
+    _ direction: ReadDirection
+  ) throws {
+    let store = try MemoryStore()
+    let same = line(store.now, "s - _id=0000002a\tsame")
+    for index in 0..<3 {
+      try store.append([same, line(store.now, "s -\t\(index)")], to: 1)
+      // Read first, whatever the direction.
+      for days in [-5, 5] as [Int64] {
+        try store.append([line(store.now.adding(seconds: days * 86_400), "s -\tfirst")], to: 1)
+      }
+      try store.sealAll()
+      try store.archive(store.files, settings())
+    }
+    let began = store.sorted
+    var query = Query()
+    query.direction = direction
+    var cursor = try StoreReader(store.files, store.layout).read(query)
+    var event = StoredEvent()
+    var lines: [[UInt8]] = []
+    if try cursor.next(&event) { lines.append(event.bytes) }
+    // Of the log that comes first, so that this one is kept.
+    try store.append([same, line(store.now, "s -\tlater")], to: 0)
+    try store.sealAll()
+    try store.archive(store.files, settings())
+    #expect(try !join(store, settings()).isEmpty)
+    while try cursor.next(&event) { lines.append(event.bytes) }
+    #expect(lines.count { $0 == same } == 1)
+    #expect(lines.count == began.count - 2)
+  }
 }
