@@ -49,3 +49,46 @@ import Testing
     print("model: seeds \(first) to \(seed - 1): \(counts.sorted { $0.key < $1.key })")
   }
 }
+
+/// The model is no judge if it lets wrong answers pass.
+@Suite struct WrongAnswerTests {
+  private func event(_ second: Int64, _ sequence: UInt64, _ rest: String) throws -> ModelEvent {
+    let time = Timestamp(seconds: 1_763_000_000 + second, nanoseconds: 0)
+    return try ModelEvent(
+      EventKey(time: time, log: LogNumber(0), sequence: SequenceNumber(sequence)),
+      Array("\(time.text) \(rest)".utf8))
+  }
+
+  @Test func `wrong answers are noticed`() throws {
+    let events = try [
+      event(0, 1, "a -\tone"), event(0, 2, "a - _id=00000001\ttwo"), event(1, 3, "b -\tone"),
+      event(0, 4, "a - _id=00000001\ttwo"), event(2, 5, "a -\tthree"),
+    ]
+    var model = StoreModel()
+    model.add(events)
+    let all = ModelQuery()
+    let right = [events[0], events[1], events[2], events[4]]
+    #expect(model.fault(right, to: all) == nil)
+    // The other of two equal ones is as good.
+    #expect(model.fault([events[0], events[3], events[2], events[4]], to: all) == nil)
+    let wrong: [[ModelEvent]] = [
+      [], Array(right.dropLast()), Array(right.dropFirst()), right.reversed(),
+      [events[0], events[1], events[3], events[2], events[4]], [events[0]] + right,
+      [events[0], events[2], events[4]], [events[0], events[1], events[4], events[2]],
+    ]
+    for answer in wrong { #expect(model.fault(answer, to: all) != nil) }
+    var question = ModelQuery()
+    question.direction = .reverse
+    question.limit = 2
+    question.stream = ("a", false)
+    #expect(model.fault([events[4], events[3]], to: question) == nil)
+    #expect(model.fault([events[4], events[2]], to: question) != nil)
+    #expect(model.fault([events[3], events[0]], to: question) != nil)
+    #expect(model.fault([events[4]], to: question) != nil)
+    question.until = events[4].key.time
+    #expect(model.fault([events[4], events[3]], to: question) != nil)
+    model.erase("a", before: events[2].key.time, amongFirst: 3)
+    #expect(model.fault(right, to: all) != nil)
+    #expect(model.fault([events[3], events[2], events[4]], to: all) == nil)
+  }
+}

@@ -98,6 +98,17 @@ struct StoreModel {
     events = events[..<count].filter { !order.matches($0) } + later
   }
 
+  /// Leaves out what is not `left` any more; that must be older than `limit`.
+  mutating func expire(before limit: Timestamp, to left: [ModelEvent]) throws {
+    let classes = Set(left.map(StoreModel.class))
+    for event in events where !classes.contains(StoreModel.class(event)) {
+      guard event.key.time <= limit else {
+        throw ModelledStore.Fault(description: "\(event) is gone, and younger than \(limit.text)")
+      }
+    }
+    events.removeAll { !classes.contains(StoreModel.class($0)) }
+  }
+
   /// What is wrong with an answer; nil when it is right.
   ///
   /// Of equal events with an id one comes out, whichever it is: they have the same time, and tell
@@ -130,6 +141,12 @@ struct StoreModel {
       return "\(event) is missing"
     }
     return nil
+  }
+
+  /// Whether an event has an id, and there is none like it: a read that began before it came may
+  /// give it or not.
+  func isNew(_ event: ModelEvent) -> Bool {
+    event.identity.map { identity in !events.contains { $0.identity == identity } } ?? false
   }
 
   private static func `class`(_ event: ModelEvent) -> [UInt8] {
