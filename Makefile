@@ -5,7 +5,7 @@
 # make simulate  run the shard in a simulated world: SEEDS=2000 seeds from FROM=1
 # make canaries  break a rule at a time on purpose and see that the simulation finds it
 # make test-asan run the tests of PenstockCore under address sanitizer
-# make fuzz      feed hostile bytes to every decoder: SECONDS=60 for each of the four targets
+# make fuzz      feed hostile bytes to every decoder: SECONDS=60 for each of the six targets
 # make lint      check the style of every source file
 # make bench     measure this machine
 # make build     the release program: .build-release/release/penstock
@@ -80,7 +80,7 @@ fuzz: deps
 	@set -eu; \
 	folder=$$(mktemp -d); failed=; \
 	echo "inputs and logs: $$folder"; \
-	for target in recovery table session syslog; do \
+	for target in recovery table text import session syslog; do \
 	  place=$$folder/$$target; mkdir -p $$place/corpus $$place/findings; \
 	  $(FUZZER) --target=$$target --seeds=$$place/seeds --root=. 2> $$place/log; \
 	  SWIFT_BACKTRACE=enable=no nice -n 19 timeout -s KILL $$(($(SECONDS) + 120)) \

@@ -4,7 +4,7 @@ import PenstockArchive
 import PenstockCore
 
 enum ColumnSeeds {
-  private static let statements = [
+  static let statements = [
     "Failed password for root from 10.0.0.7 port 40022 ssh2", "[4711] took 17ms at 03:47:52.125",
     "Jul  1 09:00:55 host kernel: [0x1f] oom", "2026-11-21T03:47:52.123456789Z id=deadbeef1",
     "GET /item/123e4567-e89b-12d3-a456-426614174000 200 1024", "_id=0123abcd k=A1B2C3 01.2.3.4",
@@ -22,8 +22,9 @@ enum ColumnSeeds {
         var encoder = TextEncoder()
         var buffer = ColumnBuffer(capacity: 64)
         let encoding = encoder.encode(collected, effort, into: &buffer)
-        inputs.append([UInt8(truncatingIfNeeded: encoding) | UInt8(count - 1) << 2]
-          + buffer.bytes.array())
+        inputs.append(
+          [UInt8(truncatingIfNeeded: encoding) | UInt8(count - 1) << 2]
+            + buffer.bytes.array())
       }
       inputs.append([2] + rows.joined(separator: [Byte.lineFeed]))
     }
@@ -67,7 +68,12 @@ enum ColumnSeeds {
       (0, exported), (1, objects), (17, objects), (2, records), (18, records), (3, lines),
       (7, lines),
     ]
-    return files.flatMap { [[$0.0] + Array($0.1.utf8), [$0.0 | 8] + Array($0.1.utf8)] }
-      + [[1] + Array("{\"t\":1,\"a\":[[[[[[[[{\"b\":[]}]]]]]]]]}".utf8)]
+    var inputs: [[UInt8]] = [[1] + Array("{\"t\":1,\"a\":[[[[[[[[{\"b\":[]}]]]]]]]]}".utf8)]
+    for (flags, text) in files {
+      inputs.append([flags] + Array(text.utf8))
+      inputs.append([flags | 8] + Array(text.utf8))
+      inputs.append([flags | 32] + Array(text.utf8))
+    }
+    return inputs
   }
 }

@@ -13,6 +13,10 @@ enum FuzzTarget: String, CaseIterable {
   case recovery
   /// Table files: read, verified, salvaged.
   case table
+  /// Columns of texts and numbers: decoded, encoded, decoded again.
+  case text
+  /// Files to be imported: NDJSON, CSV, text, and their times.
+  case `import`
   /// A shard's connections: the line protocol and syslog over TCP, cut anywhere.
   case session
   /// Syslog messages, to event lines and back.
@@ -22,6 +26,8 @@ enum FuzzTarget: String, CaseIterable {
     switch self {
     case .recovery: RecoveryFuzz.run(input)
     case .table: TableFuzz.run(input)
+    case .text: TextFuzz.run(input)
+    case .import: ImportFuzz.run(input)
     case .session: SessionFuzz.run(input)
     case .syslog: SyslogFuzz.run(input)
     }

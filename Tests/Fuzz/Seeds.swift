@@ -14,6 +14,8 @@ enum Seeds {
       switch target {
       case .recovery: return try findings + recovery(package)
       case .table: return try findings + table(package)
+      case .text: return try findings + ColumnSeeds.text()
+      case .import: return findings + ColumnSeeds.import()
       case .session: return findings + session(package)
       case .syslog: return findings + syslog(package)
       }
@@ -69,6 +71,18 @@ enum Seeds {
       _ = try ModelEvent.write(
         events, files, path: "/t", indexes: seed % 2 == 0 ? ["type", "key1"] : [],
         effort: seed % 4 == 1 ? .fast : .thorough)
+      tables.append(files.bytes("/t") ?? [])
+    }
+    // A line or two, too short to be compressed: every kind of column is met as it is.
+    for (index, statement) in ColumnSeeds.statements.enumerated() {
+      let files = MemoryFileSystem()
+      _ = try ModelEvent.write(
+        try (0...(index % 3)).map { number in
+          let key = EventKey(
+            time: Timestamp(seconds: 1_795_232_872, nanoseconds: UInt32(number)), log: LogNumber(0),
+            sequence: SequenceNumber(UInt64(number + 1)))
+          return try ModelEvent(key, Array("\(key.time.text) s t k=\(number)\t\(statement)".utf8))
+        }, files, path: "/t", indexes: ["type"], effort: .thorough)
       tables.append(files.bytes("/t") ?? [])
     }
     return tables.flatMap { [[0] + $0, [1] + $0, [1] + $0.dropLast(70)] }
