@@ -5,6 +5,7 @@
 # make simulate  run the shard in a simulated world: SEEDS=2000 seeds from FROM=1
 # make canaries  break a rule at a time on purpose and see that the simulation finds it
 # make test-asan run the tests of PenstockCore under address sanitizer
+# make model     compare random stores with a plain list of their events: SECONDS=60 from SEED=1
 # make fuzz      feed hostile bytes to every decoder: SECONDS=60 for each of the six targets
 # make lint      check the style of every source file
 # make bench     measure this machine
@@ -37,7 +38,7 @@ FUZZ_OPTIONS := -c release --scratch-path $(FUZZ) --sanitize=fuzzer -Xcc -fsanit
   -Xswiftc -sanitize=fuzzer,address -Xswiftc -assert-config -Xswiftc Debug
 FUZZ_LIMITS := -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=4096
 
-.PHONY: build run test torture lease simulator simulate canaries test-asan fuzz lint bench deps
+.PHONY: build run test torture lease simulator simulate canaries model test-asan fuzz lint bench deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -67,6 +68,11 @@ simulate: simulator
 
 canaries: simulator
 	$(SIMULATE) --seeds 200 --canary all
+
+model: deps
+	$(SWIFT) build --build-tests
+	PENSTOCK_MODEL_SECONDS=$(SECONDS) PENSTOCK_MODEL_SEED=$(or $(SEED),1) \
+	  $(SWIFT) test --skip-build --filter StoreModelTests
 
 # What a test run still holds at its end is no finding: tests lend themselves to closures.
 test-asan: deps

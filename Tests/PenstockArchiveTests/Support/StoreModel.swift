@@ -86,8 +86,22 @@ extension ModelEvent {
 struct StoreModel {
   /// Those that are there to be read.
   private(set) var events: [ModelEvent] = []
+  /// Equal events with an id have one number, every other event has its own.
+  private var numbers: [EventKey: Int] = [:]
+  private var numbersOfIdentities: [[UInt8]: Int] = [:]
 
-  mutating func add(_ new: some Sequence<ModelEvent>) { events += new }
+  mutating func add(_ new: some Sequence<ModelEvent>) {
+    for event in new {
+      events.append(event)
+      let own = numbers.count
+      numbers[event.key] =
+        event.identity.map { identity in
+          if let known = numbersOfIdentities[identity] { return known }
+          numbersOfIdentities[identity] = own
+          return own
+        } ?? own
+    }
+  }
 
   /// Erases what was there when an order was given: the first `count` events.
   mutating func erase(_ prefix: String, before: Timestamp, amongFirst count: Int) {
@@ -98,15 +112,25 @@ struct StoreModel {
     events = events[..<count].filter { !order.matches($0) } + later
   }
 
-  /// Leaves out what is not `left` any more; that must be older than `limit`.
+  /// Leaves out what is not `left` any more; that must not be younger than `limit`.
   mutating func expire(before limit: Timestamp, to left: [ModelEvent]) throws {
-    let classes = Set(left.map(StoreModel.class))
-    for event in events where !classes.contains(StoreModel.class(event)) {
+    let numbers = self.numbers
+    let kept = Set(left.compactMap { numbers[$0.key] })
+    events = try events.filter { event in
+      if let number = numbers[event.key], kept.contains(number) { return true }
       guard event.key.time <= limit else {
         throw ModelledStore.Fault(description: "\(event) is gone, and younger than \(limit.text)")
       }
+      return false
     }
-    events.removeAll { !classes.contains(StoreModel.class($0)) }
+  }
+
+  /// Whether an event has an id, and there is none like it: a read that began before it came may
+  /// give it or not.
+  func isNew(_ event: ModelEvent) -> Bool {
+    guard let identity = event.identity else { return false }
+    guard let number = numbersOfIdentities[identity] else { return true }
+    return !events.contains { numbers[$0.key] == number }
   }
 
   /// What is wrong with an answer; nil when it is right.
@@ -119,15 +143,16 @@ struct StoreModel {
     where isForward ? second.key <= first.key : first.key <= second.key {
       return "\(second) comes behind \(first)"
     }
-    var wanted: [[UInt8]: ModelEvent] = [:]
-    for event in events where question.matches(event) { wanted[StoreModel.class(event)] = event }
-    var found: Set<[UInt8]> = []
+    var wanted: [Int: ModelEvent] = [:]
+    for event in events where question.matches(event) {
+      if let number = numbers[event.key] { wanted[number] = event }
+    }
+    var found: Set<Int> = []
     for event in answer {
-      let name = StoreModel.class(event)
-      guard let known = wanted[name], known.line == event.line else {
-        return "\(event) was not asked for"
-      }
-      guard found.insert(name).inserted else { return "\(event) came before" }
+      guard let number = numbers[event.key] ?? event.identity.flatMap({ numbersOfIdentities[$0] }),
+        let known = wanted[number], known.line == event.line
+      else { return "\(event) was not asked for" }
+      guard found.insert(number).inserted else { return "\(event) came before" }
     }
     let count = min(wanted.count, question.limit ?? .max)
     guard answer.count == count else {
@@ -136,20 +161,10 @@ struct StoreModel {
     }
     // With a limit it is the first that come.
     guard let last = answer.last?.key.time else { return nil }
-    for (name, event) in wanted
-    where !found.contains(name) && (isForward ? event.key.time < last : last < event.key.time) {
+    for (number, event) in wanted
+    where !found.contains(number) && (isForward ? event.key.time < last : last < event.key.time) {
       return "\(event) is missing"
     }
     return nil
-  }
-
-  /// Whether an event has an id, and there is none like it: a read that began before it came may
-  /// give it or not.
-  func isNew(_ event: ModelEvent) -> Bool {
-    event.identity.map { identity in !events.contains { $0.identity == identity } } ?? false
-  }
-
-  private static func `class`(_ event: ModelEvent) -> [UInt8] {
-    event.identity ?? [event.key.log.value] + Array("\(event.key.sequence.value)".utf8)
   }
 }
