@@ -28,7 +28,7 @@ enum ColumnSeeds {
       }
       inputs.append([2] + rows.joined(separator: [Byte.lineFeed]))
     }
-    inputs += statements.map { [2] + Array($0.utf8) }
+    inputs += statements.flatMap { [[2] + Array($0.utf8), [14] + Array($0.utf8)] }
     let kinds: [(Int) -> UInt64] = [
       { _ in 7 }, { UInt64($0) }, { UInt64($0 % 3) << 40 }, { UInt64($0) &* 0x9E37_79B9_7F4A_7C15 },
       { UInt64(1_000_000_000) - UInt64($0) * 1000 },

@@ -5,6 +5,7 @@
 //     flags   bits 0–1: 0 the rest is a column with encoding 0   1 with encoding 1
 //                       2 it is rows, cut at each LF             3 it is numbers
 //             bits 2–7: of a column and of numbers, how many there are
+//                       of rows, bit 2 the effort, bit 3 each is there a dozen times
 
 import PenstockArchive
 import PenstockCore
@@ -18,7 +19,7 @@ enum TextFuzz {
     let flags = reader.byte()
     let count = Int(flags >> 2)
     switch flags & 3 {
-    case 2: encode(reader.rest())
+    case 2: encode(reader.rest(), flags)
     case 3: numbers(reader.rest(), count)
     default:
       // Most columns are short; many rows are asked for too.
@@ -35,27 +36,25 @@ enum TextFuzz {
       TextFuzz.texts(bytes, encoding: encoding, rowCount: rowCount, isUsed: true) == texts,
       "a column decodes otherwise in memory that was used")
     let total = texts.reduce(0) { $0 + $1.count }
-    guard total < 1 << 16 else { return }
-    comesBack(texts)
+    if total < 4 << 10 { comesBack(texts, rowCount % 2 == 0 ? .fast : .thorough) }
   }
 
-  private static func encode(_ bytes: [UInt8]) {
+  private static func encode(_ bytes: [UInt8], _ flags: UInt8) {
     let rows = bytes.split(separator: Byte.lineFeed, omittingEmptySubsequences: false)
-    comesBack(rows.map(Array.init))
+      .map(Array.init)
+    let effort = flags & 4 == 0 ? TableEffort.fast : .thorough
     // A statement is met again and again.
-    comesBack((0..<12).flatMap { _ in rows.map(Array.init) })
+    comesBack(flags & 8 == 0 ? rows : (0..<12).flatMap { _ in rows }, effort)
   }
 
-  private static func comesBack(_ rows: [[UInt8]]) {
-    for effort in [TableEffort.fast, .thorough] {
-      var collected = TextRows(capacity: 64)
-      for row in rows { collected.append(row.rawSpan) }
-      var encoder = TextEncoder()
-      var buffer = ColumnBuffer(capacity: 64)
-      let encoding = encoder.encode(collected, effort, into: &buffer)
-      let back = texts(buffer.bytes.array(), encoding: encoding, rowCount: rows.count)
-      require(back == rows, "rows do not come back, \(effort)")
-    }
+  private static func comesBack(_ rows: [[UInt8]], _ effort: TableEffort) {
+    var collected = TextRows(capacity: 64)
+    for row in rows { collected.append(row.rawSpan) }
+    var encoder = TextEncoder()
+    var buffer = ColumnBuffer(capacity: 64)
+    let encoding = encoder.encode(collected, effort, into: &buffer)
+    let back = texts(buffer.bytes.array(), encoding: encoding, rowCount: rows.count)
+    require(back == rows, "rows do not come back, \(effort)")
   }
 
   private static func texts(
