@@ -46,6 +46,7 @@ package struct ArchiveSustained {
     plan.rate = rate
     plan.eventsPerPut = 64
     plan.window = 1024
+    plan.sleeps = true
     plan.measuredMilliseconds = milliseconds
     var load = try ArchiveLoad.start(
       program: options.program, folder: options.folder + "/run", plan, serving: [])

@@ -74,15 +74,24 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
   /// Segments that waited when last looked at.
   package var waitingCount: Int { queue.waitingCount }
 
-  /// Whether what waits takes more of the file system than it has left: archiving, which shrinks it,
-  /// then matters as much as taking in.
-  package func isBehind() throws(ArchiveError) -> Bool {
+  /// Whether archiving matters as much as taking in: when what waits is more than a burst, until most
+  /// of it is archived, or when it takes more of the file system than is left.
+  /// - Parameter wasBehind: what it was found to be before.
+  package func isBehind(wasBehind: Bool) throws(ArchiveError) -> Bool {
+    let limit = wasBehind ? Archiver.caughtUpByteCount : Archiver.behindByteCount
+    if queue.waitingByteCount > limit { return true }
     do throws(FileError) {
       return queue.waitingByteCount > (try files.space(layout.live)).free
     } catch {
       throw .file(error)
     }
   }
+
+  /// Bytes of segments that wait from which on the archiver is behind: a burst of some seconds at
+  /// full rate, which idle time makes good, and what a recovery reads in half a second.
+  package static var behindByteCount: Int { 1 << 30 }
+  /// And down to which it then stays so.
+  package static var caughtUpByteCount: Int { 256 << 20 }
 
   /// Tables one run makes.
   package static var tableCountMax: Int { 32 }

@@ -100,7 +100,7 @@ private struct ArchiverLoop<Files: FileSystem> {
           let pass = try archiver.pass()
           said = ""
           report(pass)
-          setPriority(isBehind: try archiver.isBehind())
+          setPriority(isBehind: try archiver.isBehind(wasBehind: !isIdle))
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
           try doChores(&archiver, &clock)

@@ -18,6 +18,8 @@ struct ReadEvent {
   var sequence: UInt64
   var payload: [UInt8]
   var stream: String
+  var type: String
+  var time: Timestamp
 }
 
 /// Says which event of which client a payload is.
@@ -63,6 +65,8 @@ struct Oracle {
     var first: UInt64?
     /// Whether it was refused, or breaks the protocol.
     var isRefused = false
+    /// What it is when it is a commit.
+    var commit: Commit?
   }
 
   struct Message {
@@ -72,6 +76,10 @@ struct Oracle {
   }
 
   var puts: [Put] = []
+  /// The last position any client was told.
+  var lastPosition: UInt64 = 0
+  /// The events conflicts were told about.
+  var quotes: [UInt64: Quote] = [:]
   var messages: [Message] = []
   /// Events that were found after a recovery, and their numbers.
   private(set) var settled: [Mark: UInt64] = [:]
@@ -97,6 +105,7 @@ struct Oracle {
       last = event.sequence
     }
     try checkPuts(places)
+    try checkCommits(events)
     for (mark, place) in places where mark.isMessage {
       guard place.count <= messages[mark.number].copyCount else {
         throw Finding("\(mark) is there \(place.count) times")
@@ -127,7 +136,8 @@ struct Oracle {
     guard mark.number < puts.count, mark.index < puts[mark.number].payloads.count,
       puts[mark.number].payloads[mark.index] == event.payload
     else { throw Finding("\(mark) has other bytes than were sent") }
-    guard event.stream == "sim/\(puts[mark.number].session)" else {
+    let put = puts[mark.number]
+    guard event.stream == put.commit.map(\.journal) ?? "sim/\(put.session)" else {
       throw Finding("\(mark) is in stream \(event.stream)")
     }
     return mark
@@ -191,6 +201,8 @@ enum ReadBack {
     let payload = isEscaped ? Escape.decode(stored) ?? [] : stored.array()
     return ReadEvent(
       sequence: event.sequence.value, payload: payload,
-      stream: String(span: line.extracting(event.fields.stream)))
+      stream: String(span: line.extracting(event.fields.stream)),
+      type: String(span: line.extracting(event.fields.type)),
+      time: event.fields.time ?? .earliest)
   }
 }

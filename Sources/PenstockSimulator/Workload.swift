@@ -96,22 +96,37 @@ struct Workload {
     }
     let number = oracle.puts.count
     var put = Oracle.Put(session: clients[index].session, payloads: [])
+    if random.chance(35) { put.commit = commit(oracle) }
+    let stream = put.commit.map(\.journal) ?? "sim/\(put.session)"
+    let type = put.commit.map(\.type) ?? "t"
     var body = ""
     for event in 0..<random.within(1...(random.chance(10) ? 30 : 3)) {
       let payload = "p\(number).\(event);" + filler()
-      let line = "- sim/\(put.session) t n=\(event)\t\(payload)\n"
+      let line = "- \(stream) \(type) n=\(event)\t\(payload)\n"
       guard body.utf8.count + line.utf8.count <= eventByteCountMax else { break }
       body += line
       put.payloads.append(Array(payload.utf8))
     }
     if random.chance(3) {
-      body += "- /journal t\tp\(number).refused\n"
+      body += (put.commit == nil ? "- /journal" : "- plain") + " t\tp\(number).refused\n"
       put.isRefused = true
     }
     if body.utf8.count > eventByteCountMax { put.isRefused = true }
     oracle.puts.append(put)
-    clients[index].unsent += "PUT \(body.utf8.count)\n\(body)".utf8
+    let verb = put.commit == nil ? "PUT" : "COMMIT"
+    let condition = put.commit.map(\.condition) ?? ""
+    clients[index].unsent += "\(verb) \(body.utf8.count)\(condition)\n\(body)".utf8
     clients[index].waiting.append(number)
+  }
+
+  /// A commit to one of a few journals, with a condition about what is known by now.
+  private mutating func commit(_ oracle: Oracle) -> Oracle.Commit {
+    let known = oracle.lastPosition
+    let position = random.chance(30) ? 0 : known - min(known, UInt64(random.below(6)))
+    let rules: [Oracle.Commit.Rule] = [.none, .own(position), .own(position), .unchanged(position)]
+    return Oracle.Commit(
+      journal: "/sim/\(random.below(4))", type: random.chance(50) ? "A" : "B",
+      rule: rules[random.below(rules.count)])
   }
 
   private mutating func message(
@@ -164,8 +179,10 @@ struct Workload {
 
   private func takeAnswer(_ line: String, _ request: Int?, _ oracle: inout Oracle) throws(Finding) {
     guard let number = request else { return }
+    if line.hasPrefix("CONFLICT ") { return try oracle.takeConflict(line, number) }
     if line.hasPrefix("ERR ") {
       guard !line.contains("busy") else { return }
+      if line.hasPrefix("ERR too-old ") { return try oracle.takeTooOld(line, number) }
       guard oracle.puts[number].isRefused else {
         throw Finding("PUT \(number) is refused without need: \(line)")
       }
@@ -180,5 +197,7 @@ struct Workload {
       values["count"] == UInt64(oracle.puts[number].payloads.count)
     else { throw Finding("PUT \(number) got the answer \(line)") }
     oracle.puts[number].first = first
+    oracle.lastPosition = max(
+      oracle.lastPosition, first + UInt64(oracle.puts[number].payloads.count) - 1)
   }
 }

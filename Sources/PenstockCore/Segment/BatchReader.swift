@@ -3,7 +3,8 @@
 // The bytes are read into own memory and then checked again: between the view and the read the
 // disk may have rotted, or the segment may have been archived and unlinked. Past the page cache, on
 // request: who reads a log once has no use for copies of it, and making them costs more than
-// everything else that is done with the bytes.
+// everything else that is done with the bytes. Then a stretch is read at once, of which the batches
+// behind the one asked for are lent without another read.
 
 /// Reads the content of batches; keeps the last segment open.
 package struct BatchReader<Files: FileSystem>: ~Copyable {
@@ -11,11 +12,17 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
   private let readsPastCache: Bool
   private var memory: AlignedBuffer
   private var segment: OpenSegment<Files>?
+  /// The part of the open segment that memory holds.
+  private var held: ByteRange = 0..<0
   /// Where in memory the content of the batch lies.
   private var contentRange: ByteRange = 0..<0
 
   /// Memory at the start, in bytes; it grows to the largest batch read.
   private static var byteCountAtStart: Int { 256 << 10 }
+
+  /// Bytes read at once past the cache: the device's full speed, and no more than the largest batch
+  /// takes anyway.
+  private static var stretchByteCount: Int { 2 << 20 }
 
   /// - Parameter readsPastCache: where that is possible.
   package init(_ files: Files, readsPastCache: Bool = false) {
@@ -31,24 +38,39 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
     var start = 0
     do throws(FileError) {
       let open = try open(segment.path)
-      start = extent.offset % open.blockByteCount
-      let wanted = open.whole(start + extent.byteCount)
-      if memory.byteCount < wanted { memory = AlignedBuffer(byteCount: wanted) }
-      let count = try files.read(
-        open.file, into: &memory, 0..<wanted, at: extent.offset - start)
-      let span = memory.bytes(0..<min(count, start + extent.byteCount))
+      let known = held
+      if extent.offset < known.lowerBound || extent.end > known.upperBound {
+        try hold(extent, open)
+      }
+      let range = held
+      start = extent.offset - range.lowerBound
+      let span = memory.bytes(0..<min(range.count, start + extent.byteCount))
       guard let line = BatchLine(span, at: start), line == extent.line,
         line.isIntact(in: span, at: start)
       else { throw FileError(.read, segment.path, code: BatchReader.notIntact) }
     } catch {
+      held = 0..<0
       if error.code == System.notFound { throw .changed }
       if error.code == BatchReader.notIntact {
         throw .damaged(segment.name, offset: extent.offset)
       }
       throw .file(error)
     }
+    // Through the cache each batch is read for itself.
+    if !readsPastCache { held = 0..<0 }
     let first = start + BatchLine.textByteCount
     contentRange = first..<(first + Int(extent.line.byteCount))
+  }
+
+  /// Reads the batch, and past the cache as much behind it as a stretch holds.
+  private mutating func hold(_ extent: BatchExtent, _ open: OpenSegment<Files>) throws(FileError) {
+    held = 0..<0
+    let start = extent.offset - extent.offset % open.blockByteCount
+    let batch = open.whole(extent.end - start)
+    let wanted = readsPastCache ? max(batch, BatchReader.stretchByteCount) : batch
+    if memory.byteCount < wanted { memory = AlignedBuffer(byteCount: wanted) }
+    let count = try files.read(open.file, into: &memory, 0..<wanted, at: start)
+    held = start..<(start + count)
   }
 
   /// The content of the batch loaded last, behind its batch line.
@@ -70,6 +92,7 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
   private mutating func open(_ path: String) throws(FileError) -> OpenSegment<Files> {
     if let segment, segment.path == path { return segment }
     segment = nil
+    held = 0..<0
     let opened = try OpenSegment(files, path, readsPastCache: readsPastCache)
     segment = opened
     return opened

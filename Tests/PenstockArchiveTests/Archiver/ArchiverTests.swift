@@ -206,8 +206,8 @@ import Testing
     var archiver = try archiver(store, passByteCountMax: 1)
     _ = try archiver.pass()
     #expect(archiver.waitingCount > 0)
-    #expect(try !archiver.isBehind())
+    #expect(try !archiver.isBehind(wasBehind: false))
     store.files.setFreeByteCount(1)
-    #expect(try archiver.isBehind())
+    #expect(try archiver.isBehind(wasBehind: false))
   }
 }
