@@ -17,7 +17,7 @@ bool load_is_ended(void) { return is_ended; }
 static bool is_power_of_two(unsigned value) { return value && !(value & (value - 1)); }
 
 int load_run(const struct load_plan *plan, struct load_result *result) {
-  bool is_line = plan->kind == LOAD_LINE;
+  bool is_line = load_is_line(plan->kind);
   if (plan->socket_count < 1 || plan->socket_count > LOAD_CONNECTION_MAX) return -EINVAL;
   if (is_line && (!is_power_of_two(plan->window) || plan->window > LOAD_WINDOW_MAX ||
                   plan->events_per_put == 0))

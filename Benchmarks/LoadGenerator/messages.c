@@ -53,13 +53,29 @@ static void event_line(char *out, uint64_t *random) {
   pad(out, n, (unsigned)(r >> 52) % 64, true);
 }
 
+// An event of one of LOAD_MESSAGE_COUNT journals, chosen by the unit.
+static void journal_line(char *out, uint64_t *random, unsigned journal) {
+  uint64_t r = next(random);
+  char text[LOAD_MESSAGE_BYTES];
+  int n = snprintf(text, sizeof text, "- /org/%04u Changed%u user=%u\t", journal, (unsigned)(r % 4),
+                   1000 + (unsigned)(r >> 44) % 9000);
+  memcpy(out, text, (size_t)n);
+  pad(out, n, (unsigned)(r >> 52) % 64, true);
+}
+
 size_t load_build(const struct load_plan *plan, char *out, size_t *byte_count) {
-  char head[32] = "";
+  char head[64] = "";
   unsigned events = 1;
   if (plan->kind == LOAD_SYSLOG_OCTET) snprintf(head, sizeof head, "%d ", LOAD_MESSAGE_BYTES);
   if (plan->kind == LOAD_LINE) {
     events = plan->events_per_put;
     snprintf(head, sizeof head, "PUT %u\n", events * LOAD_MESSAGE_BYTES);
+  }
+  if (plan->kind == LOAD_COMMIT) {
+    events = plan->events_per_put;
+    // A position nothing comes behind: the condition is checked, and holds.
+    snprintf(head, sizeof head, "COMMIT %u since=9000000000000000000\n",
+             events * LOAD_MESSAGE_BYTES);
   }
   size_t head_bytes = strlen(head);
   size_t unit = head_bytes + (size_t)events * LOAD_MESSAGE_BYTES;
@@ -74,6 +90,8 @@ size_t load_build(const struct load_plan *plan, char *out, size_t *byte_count) {
     for (unsigned e = 0; e < events; e++, index++, out += LOAD_MESSAGE_BYTES) {
       if (plan->kind == LOAD_LINE)
         event_line(out, &random);
+      else if (plan->kind == LOAD_COMMIT)
+        journal_line(out, &random, (unsigned)u);
       else
         syslog_message(out, &random, index, plan->kind == LOAD_SYSLOG_NEWLINE);
     }

@@ -208,7 +208,7 @@ static void finish(struct streams *s) {
 }
 
 static void account(struct streams *s) {
-  unsigned events = s->plan->kind == LOAD_LINE ? s->plan->events_per_put : 1;
+  unsigned events = load_is_line(s->plan->kind) ? s->plan->events_per_put : 1;
   for (int i = 0; i < s->plan->socket_count; i++) {
     s->result->events_sent += s->connections[i].sent / s->unit_bytes * events;
     s->result->bytes_sent += s->connections[i].sent;
@@ -219,7 +219,7 @@ static void drive(struct streams *s) {
   uint64_t next = 0;
   double interval = 0;
   if (s->plan->rate) {
-    unsigned events = s->plan->kind == LOAD_LINE ? s->plan->events_per_put : 1;
+    unsigned events = load_is_line(s->plan->kind) ? s->plan->events_per_put : 1;
     interval = 1e9 * events / (double)s->plan->rate;
   }
   int64_t now = s->start;
@@ -243,7 +243,7 @@ int load_streams(const struct load_plan *plan, struct load_result *result) {
   s->result = result;
   s->unit_bytes = load_build(plan, NULL, &s->byte_count);
   s->bytes = malloc(s->byte_count);
-  s->window = plan->kind == LOAD_LINE ? plan->window : 0;
+  s->window = load_is_line(plan->kind) ? plan->window : 0;
   bool has_memory = s->bytes != NULL;
   for (int i = 0; i < plan->socket_count; i++) {
     s->connections[i].socket = plan->sockets[i];

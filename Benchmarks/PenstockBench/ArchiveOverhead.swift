@@ -24,7 +24,7 @@ struct ArchiveOverhead {
 
   init(_ options: ArchiveOptions) {
     folder = options.folder
-    eventCount = options.isQuick ? 20_000 : 1_000_000
+    eventCount = options.isQuick ? 2_000 : 1_000_000
   }
 
   func measure() throws -> ArchiveFindings {

@@ -19,6 +19,8 @@ package struct LoadPlan: Equatable, Sendable {
     case line
     /// Syslog over UDP, one datagram a message, and as segmented sends.
     case datagrams, segments
+    /// The line protocol's commits, each to one of some hundred journals, with a condition.
+    case commit
 
     package var isDatagram: Bool { self == .datagrams || self == .segments }
 
@@ -29,6 +31,7 @@ package struct LoadPlan: Equatable, Sendable {
       case .line: Int32(LOAD_LINE.rawValue)
       case .datagrams: Int32(LOAD_DATAGRAMS.rawValue)
       case .segments: Int32(LOAD_SEGMENTS.rawValue)
+      case .commit: Int32(LOAD_COMMIT.rawValue)
       }
     }
   }

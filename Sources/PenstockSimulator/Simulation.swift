@@ -71,6 +71,8 @@ package final class Simulation {
     limits.connectionCountMax = 16
     limits.carryByteCount = 1024
     limits.largeSlotCount = 2
+    limits.middleSlotCount = 2
+    limits.middleSlotByteCount = 4096
     limits.answerRecordCount = 512
     limits.answersWaitingMax = 64
     return limits

@@ -27,6 +27,8 @@ enum SessionFuzz {
     limits.connectionCountMax = 2
     limits.carryByteCount = 256
     limits.largeSlotCount = 1
+    limits.middleSlotCount = 1
+    limits.middleSlotByteCount = 1024
     limits.answerByteCount = 1024
     limits.answersWaitingMax = 8
     // A buffer may hold a request in every byte.

@@ -20,6 +20,7 @@ enum load_kind {
   LOAD_LINE,            // the line protocol: PUT and receipts
   LOAD_DATAGRAMS,       // UDP, one datagram a message
   LOAD_SEGMENTS,        // UDP with UDP_SEGMENT: one send is cut into datagrams by the kernel
+  LOAD_COMMIT,          // the line protocol: COMMIT with a condition, each of one journal
 };
 
 enum {
@@ -47,6 +48,9 @@ static inline uint64_t load_bucket_start(size_t index) {
   return (uint64_t)(32 + index % 32) << (index / 32 - 1);
 }
 
+// Whether units are requests of the line protocol, which are answered.
+static inline bool load_is_line(int kind) { return kind == LOAD_LINE || kind == LOAD_COMMIT; }
+
 // --- One run ---
 
 struct load_plan {
@@ -54,8 +58,8 @@ struct load_plan {
   const int *sockets;       // connected; the caller closes them
   int socket_count;
   uint64_t rate;            // events a second, all connections together; 0: as fast as taken
-  unsigned events_per_put;  // LOAD_LINE
-  unsigned window;          // LOAD_LINE: PUTs in flight on one connection
+  unsigned events_per_put;  // LOAD_LINE, LOAD_COMMIT
+  unsigned window;          // LOAD_LINE, LOAD_COMMIT: requests in flight on one connection
   int64_t warmup_ns;        // sent, but its latencies are not counted
   int64_t measured_ns;
   bool sleeps;              // between paced units; else it watches the clock

@@ -5,8 +5,8 @@
 //       └──refused PUT──▶ skipping ──passed over──▶ ready
 //
 // A provided buffer never outlives its turn: what is left of it when a frame is not whole is
-// copied to the connection's carry, or, when it is larger than that, to one of a few large slots.
-// Both lie in one piece of memory. Without a free large slot a frame is cut to the carry.
+// copied to the connection's carry, or, when it is larger than that, to one of some middle slots or of
+// a few large ones. All lie in one piece of memory. Without a free slot a frame is cut to what it has.
 
 /// What a listener speaks.
 package enum ListenerKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
@@ -34,8 +34,8 @@ package struct Connection: BitwiseCopyable {
   package var droppedCount = 0
   /// What of a collected frame's end is framing.
   package var frameEnd = FrameEnd.delimited
-  /// The large slot that keeps the frame, or -1 for the carry.
-  package var largeSlot = -1
+  /// The slot that keeps the frame, the large ones first, or -1 for the carry.
+  package var frameSlot = -1
   /// Whether what is collected is the octets of a request, and how long the request line is that
   /// is kept in front of them: 0 for a PUT, whose line says no more than their count.
   package var isPut = false
@@ -92,13 +92,17 @@ package enum FrameEnd: UInt8, BitwiseCopyable, Sendable {
 /// All connections of a shard, and their partial frames.
 package struct Sessions: ~Copyable {
   package var connections: Table<Connection>
-  /// Carries, one for each connection, then the large slots.
+  /// Carries, one for each connection, then the large slots, then the middle ones.
   package var frames: AlignedBuffer
   private var freeSlots: FixedQueue<Int32>
   private var freeLargeSlots: FixedQueue<Int32>
+  private var freeMiddleSlots: FixedQueue<Int32>
   private let carryByteCount: Int
   private let largeStart: Int
+  private let largeCount: Int
   private let largeByteCount: Int
+  private let middleStart: Int
+  private let middleByteCount: Int
   /// Connections open now.
   package private(set) var openCount = 0
 
@@ -107,11 +111,16 @@ package struct Sessions: ~Copyable {
     carryByteCount = limits.carryByteCount
     largeStart = limits.connectionCountMax * limits.carryByteCount
     largeByteCount = limits.eventByteCountMax + Request.lineByteCountMax
-    frames = AlignedBuffer(byteCount: largeStart + limits.largeSlotCount * largeByteCount)
+    largeCount = limits.largeSlotCount
+    middleStart = largeStart + largeCount * largeByteCount
+    middleByteCount = limits.middleSlotByteCount
+    frames = AlignedBuffer(byteCount: middleStart + limits.middleSlotCount * middleByteCount)
     freeSlots = FixedQueue(capacity: limits.connectionCountMax, repeating: 0)
     for slot in 0..<limits.connectionCountMax { freeSlots.append(Int32(slot)) }
     freeLargeSlots = FixedQueue(capacity: limits.largeSlotCount, repeating: 0)
-    for slot in 0..<limits.largeSlotCount { freeLargeSlots.append(Int32(slot)) }
+    for slot in 0..<largeCount { freeLargeSlots.append(Int32(slot)) }
+    freeMiddleSlots = FixedQueue(capacity: limits.middleSlotCount, repeating: 0)
+    for slot in 0..<limits.middleSlotCount { freeMiddleSlots.append(Int32(largeCount + slot)) }
   }
 
   package var hasRoom: Bool { !freeSlots.isEmpty }
@@ -153,8 +162,18 @@ package struct Sessions: ~Copyable {
   }
 
   private func storeStart(_ slot: Int) -> Int {
-    let large = connections[slot].largeSlot
-    return large < 0 ? slot &* carryByteCount : largeStart &+ large &* largeByteCount
+    let taken = connections[slot].frameSlot
+    if taken < 0 { return slot &* carryByteCount }
+    return taken < largeCount
+      ? largeStart &+ taken &* largeByteCount
+      : middleStart &+ (taken &- largeCount) &* middleByteCount
+  }
+
+  /// Bytes of a partial frame that find room where it is kept now.
+  private func capacity(_ slot: Int) -> Int {
+    let taken = connections[slot].frameSlot
+    if taken < 0 { return carryByteCount }
+    return taken < largeCount ? largeByteCount : middleByteCount
   }
 
   /// Begins a partial frame that will have `wholeCount` bytes, or an unknown number (-1).
@@ -167,7 +186,7 @@ package struct Sessions: ~Copyable {
     connections[slot].isPut = isPut
     connections[slot].requestLineByteCount = 0
     connections[slot].progressAt = now
-    if wholeCount > carryByteCount { takeLargeSlot(slot) }
+    makeRoom(slot, for: wholeCount)
   }
 
   /// Goes on behind a request line that was collected: its first `line` bytes stay.
@@ -178,23 +197,42 @@ package struct Sessions: ~Copyable {
     connections[slot].frameEnd = .counted
     connections[slot].isPut = true
     connections[slot].progressAt = now
-    if line + octets > carryByteCount { takeLargeSlot(slot) }
+    makeRoom(slot, for: line + octets)
   }
 
   /// Whether a frame of `count` bytes can be kept whole now.
   package func canKeep(_ count: Int) -> Bool {
-    count <= carryByteCount || (count <= largeByteCount && !freeLargeSlots.isEmpty)
+    count <= carryByteCount || (count <= middleByteCount && !freeMiddleSlots.isEmpty)
+      || (count <= largeByteCount && !freeLargeSlots.isEmpty)
   }
 
-  /// Moves a partial frame to a large slot; false when none is free.
-  @discardableResult
-  package mutating func takeLargeSlot(_ slot: Int) -> Bool {
-    guard connections[slot].largeSlot < 0, !freeLargeSlots.isEmpty else { return false }
+  /// Moves a partial frame to where `count` bytes find room, or to where most do.
+  package mutating func makeRoom(_ slot: Int, for count: Int) {
+    guard count > capacity(slot) else { return }
     let kept = keptRange(slot)
-    connections[slot].largeSlot = Int(freeLargeSlots.first)
-    freeLargeSlots.removeFirst()
+    let before = connections[slot].frameSlot
+    if count <= middleByteCount, !freeMiddleSlots.isEmpty {
+      connections[slot].frameSlot = Int(freeMiddleSlots.first)
+      freeMiddleSlots.removeFirst()
+    } else if !freeLargeSlots.isEmpty {
+      connections[slot].frameSlot = Int(freeLargeSlots.first)
+      freeLargeSlots.removeFirst()
+    } else if before < 0, !freeMiddleSlots.isEmpty {
+      connections[slot].frameSlot = Int(freeMiddleSlots.first)
+      freeMiddleSlots.removeFirst()
+    } else {
+      return
+    }
     frames.move(kept, to: storeStart(slot))
-    return true
+    release(before)
+  }
+
+  private mutating func release(_ frameSlot: Int) {
+    if frameSlot >= largeCount {
+      freeMiddleSlots.append(Int32(frameSlot))
+    } else if frameSlot >= 0 {
+      freeLargeSlots.append(Int32(frameSlot))
+    }
   }
 
   /// Appends to a partial frame; what neither carry nor large slot holds is counted as dropped.
@@ -202,14 +240,10 @@ package struct Sessions: ~Copyable {
     _ range: ByteRange, in source: borrowing AlignedBuffer, of slot: Int, limit: Int, now: Int64
   ) {
     connections[slot].progressAt = now
-    if connections[slot].largeSlot < 0,
-      connections[slot].keptCount &+ range.count > carryByteCount,
-      connections[slot].droppedCount == 0
-    {
-      takeLargeSlot(slot)
+    if connections[slot].droppedCount == 0 {
+      makeRoom(slot, for: min(connections[slot].keptCount &+ range.count, limit))
     }
-    let capacity = min(
-      connections[slot].largeSlot < 0 ? carryByteCount : largeByteCount, limit)
+    let capacity = min(capacity(slot), limit)
     let room = max(0, capacity &- connections[slot].keptCount)
     let count = connections[slot].droppedCount > 0 ? 0 : min(room, range.count)
     frames.copy(
@@ -228,10 +262,8 @@ package struct Sessions: ~Copyable {
 
   /// Ends a partial frame and frees what it took.
   package mutating func releaseFrame(_ slot: Int) {
-    if connections[slot].largeSlot >= 0 {
-      freeLargeSlots.append(Int32(connections[slot].largeSlot))
-      connections[slot].largeSlot = -1
-    }
+    release(connections[slot].frameSlot)
+    connections[slot].frameSlot = -1
     connections[slot].keptCount = 0
     connections[slot].wholeCount = -1
     connections[slot].droppedCount = 0

@@ -23,8 +23,12 @@ package struct Limits: Sendable {
   package var connectionCountMax = 1024
   /// Bytes of a partial frame kept for each connection.
   package var carryByteCount = 16 << 10
-  /// Partial frames larger than a carry that may be collected at once, each of `eventByteCountMax`
-  /// bytes. When all are taken, syslog frames are cut to the carry and marked, PUTs are refused.
+  /// Partial frames larger than a carry that may be collected at once, and their size in bytes:
+  /// requests of some hundred events, which many clients send at the same time.
+  package var middleSlotCount = 64
+  package var middleSlotByteCount = 64 << 10
+  /// Partial frames larger than that which may be collected at once, each of `eventByteCountMax`
+  /// bytes. When all are taken, syslog frames are cut to what they have and marked, PUTs are refused.
   package var largeSlotCount = 4
   /// Bytes of answers being sent on one connection.
   package var answerByteCount = 8 << 10

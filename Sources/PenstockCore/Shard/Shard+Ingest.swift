@@ -172,7 +172,7 @@ extension Shard where Machine: ~Copyable {
       let message = sessions.keptRange(slot)
       sessions.connections[slot].wholeCount = count
       sessions.connections[slot].frameEnd = .counted
-      if count > limits.carryByteCount { sessions.takeLargeSlot(slot) }
+      sessions.makeRoom(slot, for: count)
       return message.count < count || finishCollected(slot)
     case .frame(let range, _):
       sessions.connections[slot].wholeCount = range.count

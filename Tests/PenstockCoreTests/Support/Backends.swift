@@ -31,6 +31,8 @@ extension Limits {
     limits.connectionCountMax = 64
     limits.carryByteCount = 2048
     limits.largeSlotCount = 2
+    limits.middleSlotCount = 2
+    limits.middleSlotByteCount = 8192
     return limits
   }
 }
