@@ -27,6 +27,10 @@ package enum Canary: String, CaseIterable, Sendable {
   case shortWriteAccepted = "short-write-accepted"
   /// A failed write is reported as a success.
   case failedWriteAccepted = "failed-write-accepted"
+  /// A commit's condition is not looked at.
+  case conditionIgnored = "condition-ignored"
+  /// A commit's condition is taken for a stricter one: it breaks without need.
+  case conditionMistaken = "condition-mistaken"
 }
 
 /// What the simulation found wrong; the first finding ends a run.

@@ -40,6 +40,11 @@ extension Oracle {
       }
     }
 
+    /// The type a conflict names.
+    var brokenType: String {
+      if case .unchanged = rule { "*" } else { type }
+    }
+
     /// Whether an event breaks it.
     func isBroken(by event: ReadEvent) -> Bool {
       guard event.stream == journal, let position, event.sequence > position else { return false }
@@ -64,7 +69,8 @@ extension Oracle {
     }
     guard let commit = puts[number].commit, let since = commit.position,
       let position = values["position"].flatMap({ UInt64($0) }), position > since,
-      values["journal"].map(String.init) == commit.journal
+      values["journal"].map(String.init) == commit.journal,
+      values["type"].map(String.init) == commit.brokenType
     else { throw Finding("commit \(number) got the answer \(line)") }
     puts[number].isRefused = true
     let type = values["type"].map(String.init)

@@ -49,7 +49,7 @@ package final class Simulation {
     let limits = Simulation.limits
     let disk = SimulatedDisk(random: random.split(), canary: canary)
     world = World(disk, limits, random: random.split(), canary: canary)
-    workload = Workload(random: random.split(), limits: limits)
+    workload = Workload(random: random.split(), limits: limits, canary: canary)
     roles = Roles(random: random.split(), layout: layout)
     // Names of pages must not meet those of another simulation on the same machine.
     store = StoreIdentifier(high: System.random(), low: System.random())

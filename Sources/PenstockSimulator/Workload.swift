@@ -24,8 +24,12 @@ struct Workload {
   /// Clients send nothing new while a stop is under way.
   var isQuiet = false
 
-  init(random: SeededRandom, limits: Limits) {
+  /// What is wrong on purpose with what the shard is sent.
+  private let canary: Canary?
+
+  init(random: SeededRandom, limits: Limits, canary: Canary? = nil) {
     self.random = random
+    self.canary = canary
     eventByteCountMax = limits.eventByteCountMax
     for session in 0..<5 {
       var client = Client(listener: session < 3 ? .line : .stream, session: session)
@@ -114,9 +118,18 @@ struct Workload {
     if body.utf8.count > eventByteCountMax { put.isRefused = true }
     oracle.puts.append(put)
     let verb = put.commit == nil ? "PUT" : "COMMIT"
-    let condition = put.commit.map(\.condition) ?? ""
-    clients[index].unsent += "\(verb) \(body.utf8.count)\(condition)\n\(body)".utf8
+    let option = put.commit.map { condition($0) } ?? ""
+    clients[index].unsent += "\(verb) \(body.utf8.count)\(option)\n\(body)".utf8
     clients[index].waiting.append(number)
+  }
+
+  /// The option of the request; canaries let the shard read another one than the oracle does.
+  private func condition(_ commit: Oracle.Commit) -> String {
+    switch (canary, commit.rule) {
+    case (.conditionIgnored, _): ""
+    case (.conditionMistaken, .own(let position)): " if-unchanged@\(position)"
+    default: commit.condition
+    }
   }
 
   /// A commit to one of a few journals, with a condition about what is known by now.
