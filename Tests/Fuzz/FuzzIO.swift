@@ -107,6 +107,8 @@ struct FuzzIO: IO, ~Copyable {
     queued.append(Completion(token: token, result: FuzzMachine.connection.descriptor))
   }
 
+  mutating func connect(_ path: String) -> Socket? { nil }
+
   mutating func receive(_ socket: Socket, token: Token) { isReceiving = token }
 
   mutating func receiveDatagrams(_ socket: Socket, token: Token) {}

@@ -109,6 +109,9 @@ enum Seeds {
       "HELLO penstock/1\nPUT 17\n- app/web L\tx y\tz\n", "PUT 9\n- a b\tcd\n", "PUT 0\nPUT\nHELO\n",
       "PUT 70000\n", "PUT 12\n- a b k=v\t\n\nPUT 8\r\n- a b\t1\n",
       "PUT 30\n- a b _id=0123abcd\tx\n- c d\ty\n",
+      "COMMIT 9 since=0 tag=a\n- /j T\tx\nHEAD /j\nCOMMIT 9 since=0\n- /j T\ty\nEXISTS /k tag=b\n",
+      "COMMIT 16 if-none=A,B@0 in=/k if-unchanged@3\n- /j A\t\n- /k B\t\n",
+      "COMMIT 8 if-type=A,B@1 rule=subset since=1\n- /j A\t\nCOMMIT 9 tag=\n- /j T\tz\n",
     ]
     var inputs: [[UInt8]] = []
     for (index, text) in puts.enumerated() {

@@ -85,11 +85,12 @@ enum SessionFuzz {
       + texts.joined(separator: "\nor\n")
   }
 
-  /// The events a positive answer to a PUT tells of.
+  /// The events a positive answer to a PUT or a COMMIT tells of.
   private static func storedCount(_ answer: ArraySlice<UInt8>) -> Int? {
     let text = String(decoding: answer, as: UTF8.self)
     guard text.hasPrefix("OK shard=0 first=") else { return nil }
-    return text.split(separator: "=").last.flatMap { Int($0) }
+    let words = text.split(separator: " ")
+    return words.first { $0.hasPrefix("count=") }.flatMap { Int($0.dropFirst(6)) }
   }
 
   private struct Served {
