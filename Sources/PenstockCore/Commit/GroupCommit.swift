@@ -20,8 +20,12 @@ package struct GroupCommit: BitwiseCopyable {
   /// rounding however often it is looked at.
   private var paddingTokens = GroupCommit.paddingBurst * GroupCommit.second
   private var refilledAt: Int64 = 0
+  private let byteRate: Int64
 
-  package init() {}
+  /// - Parameter paddingByteRate: filler bytes a second that are written without lingering.
+  package init(paddingByteRate: Int64 = GroupCommit.paddingByteRate) {
+    byteRate = paddingByteRate
+  }
 
   /// What to do with the open batch.
   package enum Decision: Equatable, Sendable {
@@ -43,7 +47,7 @@ package struct GroupCommit: BitwiseCopyable {
     guard inFlight == 0 else { return .waitForBarrier }
     refill(now)
     if paddingTokens > 0 { return .close }
-    let refillNanoseconds = -paddingTokens / GroupCommit.paddingByteRate + 1
+    let refillNanoseconds = -paddingTokens / byteRate + 1
     let deadline = min(now + refillNanoseconds, openedAt + limits.lingerNanosecondsMax)
     return deadline <= now ? .close : .wait(until: deadline)
   }
@@ -62,7 +66,7 @@ package struct GroupCommit: BitwiseCopyable {
     let elapsed = min(now - refilledAt, GroupCommit.second)
     refilledAt = now
     paddingTokens = min(
-      paddingTokens + elapsed * GroupCommit.paddingByteRate,
+      paddingTokens + elapsed * byteRate,
       GroupCommit.paddingBurst * GroupCommit.second)
   }
 }

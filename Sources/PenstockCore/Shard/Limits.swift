@@ -59,6 +59,8 @@ package struct Limits: Sendable {
   package var journalEntryCountMax = JournalMemory.entryCountDefault
   /// Longest linger before a partly filled batch is written, in nanoseconds.
   package var lingerNanosecondsMax: Int64 = 200_000
+  /// Filler bytes a second that are written without lingering.
+  package var paddingByteRate = GroupCommit.paddingByteRate
   /// Numbers set aside for each segment when recovery goes on in a new one, so that nothing that
   /// was ever submitted is numbered twice: more events, and more batches, than the largest segment
   /// can hold, at 32 bytes an event and a page a batch.

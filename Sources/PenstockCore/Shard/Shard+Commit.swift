@@ -156,7 +156,7 @@ extension Shard where Machine: ~Copyable {
     active.startedAt = now
     journalsLineIsDue = true
     next = nil
-    if hasSaidStall { ShardProcess.say(name, "there is a segment again; serving goes on") }
+    if hasSaidStall { configuration.tell(name, "there is a segment again; serving goes on") }
     isStalled = false
     hasSaidStall = false
     statistics[.isStalled] = 0
@@ -171,7 +171,7 @@ extension Shard where Machine: ~Copyable {
       return
     }
     hasSaidStall = true
-    ShardProcess.say(
+    configuration.tell(
       name,
       "there is no prepared segment to write to: nothing is acknowledged and nothing is read until "
         + "there is one. Most often the disk is full")

@@ -360,7 +360,9 @@ extension Shard where Machine: ~Copyable {
     switch stopping {
     case .no: return false
     case .draining(let deadline):
-      let isSilent = now - receivedAt >= Shard.drainSilenceNanoseconds
+      // Without listeners and connections nobody is left who could send.
+      let isAlone = configuration.listeners.isEmpty && sessions.openCount == 0
+      let isSilent = isAlone || now - receivedAt >= Shard.drainSilenceNanoseconds
       guard pending.isEmpty, isSilent || now >= deadline else {
         if now >= deadline + Shard.drainNanosecondsMax { break }
         return false

@@ -10,7 +10,7 @@
 // locks, logs or formats through String. Three watermarks, each only growing: submitted, durable
 // (published), acknowledged.
 //
-// What the shard is not: it opens no sockets (the host does), prepares no segments (the preparer
+// What the shard is not: it opens no sockets (the host does, or whoever embeds it), prepares no segments (the preparer
 // does) and reads no events back (the reader does).
 
 /// How a shard's loop ended.
@@ -87,7 +87,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var openSlot = 0
   var oldestSlot = 0
   var inFlight = 0
-  var groupCommit = GroupCommit()
+  var groupCommit: GroupCommit
   /// The watermarks: what was submitted, what is durable. They only grow.
   var submittedNumber: BatchNumber
   var durableNumber: BatchNumber
@@ -170,6 +170,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     self.control = control
     self.statistics = statistics
     self.frontier = frontier
+    groupCommit = GroupCommit(paddingByteRate: limits.paddingByteRate)
     sessions = Sessions(limits)
     relays = Relays(shardCount: configuration.shardCount)
     answers = AnswerPool(capacity: limits.answerRecordCount)
@@ -213,11 +214,24 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     statistics[.isStalled] = 0
     io.watch(control, token: Token(.control, slot: 0))
     for index in configuration.listeners.indices { armListener(index) }
+    for socket in configuration.connections {
+      armReceive(sessions.open(socket, listener: 0, kind: .line, now: now))
+    }
     statistics[.isServing] = 1
   }
 
-  /// Runs until it is told to stop, the host is gone, or durability is lost.
+  /// Runs until it is told to stop, the host is gone, or durability is lost; then closes its
+  /// connections.
   package mutating func run() -> ShardEnd {
+    let end = serve()
+    for slot in 0..<limits.connectionCountMax where sessions.connections[slot].isOpen {
+      io.close(sessions.connections[slot].socket)
+      sessions.close(slot)
+    }
+    return end
+  }
+
+  private mutating func serve() -> ShardEnd {
     while true {
       do throws(FileError) {
         if pending.isEmpty || isHeldUp {

@@ -17,6 +17,20 @@ package struct ListenerConfiguration: Sendable {
   }
 }
 
+/// The bytes of a control pipe, from whoever started a role to the role. Its end says that the
+/// other side is gone.
+package enum ControlByte {
+  /// Stop cleanly.
+  package static let stop = UInt8(ascii: "T")
+  /// Seal the active segment.
+  package static let seal = UInt8(ascii: "S")
+  /// Look again at once.
+  package static let look = UInt8(ascii: "L")
+}
+
+/// Takes what is to be said to people: who says it, and what.
+package typealias Notices = @Sendable (_ name: String, _ text: String) -> Void
+
 /// When the active segment is sealed although it is not full.
 package struct SealRules: Sendable {
   /// Sealed at this age, in nanoseconds, when it holds at least `byteCountMin`.
@@ -57,6 +71,13 @@ package struct ShardConfiguration: Sendable {
   package var coveredThrough = SequenceNumber.none
   /// Size of the segment recovery makes, in bytes.
   package var segmentByteCount = 4 << 20
+  /// Connections of the line protocol that are there from the start, beside any listeners. The
+  /// shard closes them, however it ends. They are booked on the row of the first listener.
+  package var connections: [Socket] = []
+  /// A lease that was acquired already; the shard closes it when it cannot start.
+  package var lease: Lease?
+  /// Who is told what there is to say.
+  package var tell: Notices = ShardProcess.say
 
   package init(
     layout: StoreLayout, store: StoreIdentifier, log: LogNumber, shardCount: Int,

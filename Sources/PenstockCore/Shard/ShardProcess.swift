@@ -32,7 +32,7 @@ package enum ShardProcess {
     case .auto:
       do throws(BackendError) {
         let ring = try Ring(memory, configuration.limits)
-        say(name, "io_uring (\(ring.flagsDescription))")
+        configuration.tell(name, "io_uring (\(ring.flagsDescription))")
         return serve(ring, memory, configuration, control, backend: 1)
       } catch {
         return fallBack(memory, configuration, control, because: error.description)
@@ -40,10 +40,11 @@ package enum ShardProcess {
     case .ring:
       do throws(BackendError) {
         let ring = try Ring(memory, configuration.limits)
-        say(name, "io_uring (\(ring.flagsDescription)), as asked")
+        configuration.tell(name, "io_uring (\(ring.flagsDescription)), as asked")
         return serve(ring, memory, configuration, control, backend: 1)
       } catch {
-        say(name, "\(error); without --io ring the epoll backend would be used")
+        configuration.tell(name, "\(error); without --io ring the epoll backend would be used")
+        abandon(configuration, lease: configuration.lease?.file)
         return .failed
       }
     case .poll:
@@ -58,10 +59,11 @@ package enum ShardProcess {
     let name = "shard \(configuration.log.value)"
     do throws(BackendError) {
       let poller = try Poller(memory, configuration.limits)
-      say(name, "epoll and a writer thread, \(reason)")
+      configuration.tell(name, "epoll and a writer thread, \(reason)")
       return serve(poller, memory, configuration, control, backend: 2)
     } catch {
-      say(name, "the epoll backend failed: \(System.message(for: error.code))")
+      configuration.tell(name, "the epoll backend failed: \(System.message(for: error.code))")
+      abandon(configuration, lease: configuration.lease?.file)
       return .failed
     }
   }
@@ -72,9 +74,13 @@ package enum ShardProcess {
   ) -> Status {
     let name = "shard \(configuration.log.value)"
     var io = io
+    var unkept: File?
     do {
-      let lease = try Lease.acquire(
-        io.files, configuration.layout, configuration.log, waiting: leaseWaitMilliseconds)
+      let lease =
+        try configuration.lease
+        ?? Lease.acquire(
+          io.files, configuration.layout, configuration.log, waiting: leaseWaitMilliseconds)
+      unkept = lease.file
       try io.files.makeFolderIfMissing(StoreLayout.pages(configuration.store))
       var statistics = try openStatistics(configuration, epoch: lease.epoch)
       var frontier = try openFrontier(configuration, epoch: lease.epoch)
@@ -87,25 +93,34 @@ package enum ShardProcess {
         coveredThrough: configuration.coveredThrough,
         frontier: publishedBefore > .none ? publishedBefore : nil,
         segmentByteCount: configuration.segmentByteCount)
-      for damage in recovered.damage { say(name, "recovery: \(damage)") }
+      for damage in recovered.damage { configuration.tell(name, "recovery: \(damage)") }
       frontier.reset()
+      unkept = nil
       try io.keep(lease.file, in: FileSlot(0))
       var shard = try Shard(
         io: io, memory: memory, configuration: configuration, control: control,
         statistics: statistics, frontier: frontier, recovered: recovered)
-      say(
+      configuration.tell(
         name,
         "serving from segment \(recovered.header.name.fileName), "
           + "durable up to \(recovered.lastDurableSequence.value), recovery took "
           + "\(recovered.durationNanoseconds / 1_000_000) ms")
-      return end(shard.run(), name)
+      return end(shard.run(), name, configuration.tell)
     } catch let error as Lease.Failure {
-      say(name, error.description)
+      configuration.tell(name, error.description)
+      abandon(configuration, lease: nil)
       return .leaseHeld
     } catch {
-      say(name, "cannot start: \(error)")
+      configuration.tell(name, "cannot start: \(error)")
+      abandon(configuration, lease: unkept)
       return .failed
     }
+  }
+
+  /// Closes what was given to a shard that does not start.
+  private static func abandon(_ configuration: ShardConfiguration, lease: File?) {
+    for socket in configuration.connections { _ = penstock_close(socket.descriptor) }
+    if let lease { LinuxFileSystem().close(lease) }
   }
 
   private static func openStatistics(_ configuration: ShardConfiguration, epoch: UInt64)
@@ -128,7 +143,7 @@ package enum ShardProcess {
         valueCount: Frontier.valueCount))
   }
 
-  private static func end(_ end: ShardEnd, _ name: String) -> Status {
+  private static func end(_ end: ShardEnd, _ name: String, _ say: Notices) -> Status {
     switch end {
     case .stopped:
       say(name, "stopped: everything received is durable and answered")

@@ -51,7 +51,7 @@ enum Role {
     case "preparer":
       let count = try arguments.number("--logs", in: 1...HostOptions.shardCountMax)
       var preparer = Preparer(
-        place.layout, place.store, logCount: count,
+        place.layout, place.store, logs: (0..<count).map { LogNumber(UInt8($0)) },
         fixedByteCount: try arguments.numberIfGiven("--segment"))
       return preparer.run(control: place.control)
     case "archiver":

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import PenstockArchive
+import PenstockCore
 
 /// Checks a store.
 struct VerifyCommand: ParsableCommand {

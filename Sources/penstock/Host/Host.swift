@@ -133,7 +133,7 @@ final class Host {
       roles[index].process = process
       roles[index].startedAt = now
       // Nothing comes in for a retired log: it is to stop as soon as it has been recovered.
-      if case .retired = roles[index].kind { process.send(RoleProcess.stopByte) }
+      if case .retired = roles[index].kind { process.send(ControlByte.stop) }
     case .failure(let error):
       say("cannot start \(roles[index].name): \(error)")
       roles[index].startAt = now + Host.startRetryNanoseconds
@@ -232,7 +232,7 @@ final class Host {
     guard case .no = stop else { return }
     stopBeganAt = now
     stop = .shards(deadline: now + Host.shardStopNanoseconds)
-    for role in roles where role.isShard { role.process?.send(RoleProcess.stopByte) }
+    for role in roles where role.isShard { role.process?.send(ControlByte.stop) }
   }
 
   /// Shards stop first, so that what they seal is still archived; true when all have ended.
@@ -247,7 +247,7 @@ final class Host {
       }
       let limit = options.sealsOnStop ? Host.handOverNanoseconds : Host.otherStopNanoseconds
       stop = .others(deadline: now + limit)
-      for role in roles { role.process?.send(RoleProcess.stopByte) }
+      for role in roles { role.process?.send(ControlByte.stop) }
     case .others(let deadline):
       if now >= deadline {
         killAll("they did not stop in time")
@@ -270,7 +270,7 @@ final class Host {
   private func answer(_ command: String) -> String {
     switch command {
     case "seal":
-      for role in roles where role.isShard { role.process?.send(RoleProcess.sealByte) }
+      for role in roles where role.isShard { role.process?.send(ControlByte.seal) }
       return "OK\n"
     case "status": return roles.map { $0.line + "\n" }.joined() + "OK\n"
     default: return "ERR unknown command; expected 'seal' or 'status'\n"

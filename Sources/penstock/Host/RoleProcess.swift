@@ -11,10 +11,6 @@ struct RoleProcess {
   /// Write end of the control pipe.
   var control: Int32
 
-  /// What the pipe says: stop cleanly, seal the active segment. Its end says that the host is gone.
-  static let stopByte = UInt8(ascii: "T")
-  static let sealByte = UInt8(ascii: "S")
-
   /// Starts `penstock role ARGUMENTS…`. The control pipe's read end is the first passed descriptor.
   static func start(
     arguments: [String], descriptors: [Int32] = [], names: [String] = [], processor: Int32 = -1,

@@ -1,5 +1,6 @@
 // The preparer: keeps segments ready ahead of need, so that no shard ever waits for a directory.
-// Tiny, of normal priority, and it never waits for archiving.
+// Tiny, of normal priority, and it never waits for archiving. A process of `penstock serve`, or a
+// thread beside an embedded shard. Any byte on its pipe but the stop makes it look at once.
 //
 // For each log it keeps `aheadCount` prepared segments above the active one. The first are small;
 // later ones hold about two seconds of what the shard writes. Filling them makes the small barriers
@@ -11,14 +12,14 @@
 // file whose preparation was cut short, which does not: the shard passes over it as well.
 
 internal import CShims
-internal import PenstockCore
 
-/// Prepares segments for all logs of a store.
-struct Preparer {
+/// Prepares segments for some logs of a store.
+package struct Preparer {
   private let layout: StoreLayout
   private let store: StoreIdentifier
   /// Size of every segment, or nil to size them by rate.
   private let fixedByteCount: Int?
+  private let tell: Notices
   private let boot = System.bootIdentifier()
   private let files = LinuxFileSystem()
   private var logs: [Log]
@@ -27,6 +28,7 @@ struct Preparer {
   private var roomLookAt: Int64 = 0
 
   private struct Log {
+    let number: LogNumber
     var active = SegmentNumber.none
     /// Prepared numbers above the active one, lowest first.
     var ahead: [SegmentNumber] = []
@@ -62,15 +64,23 @@ struct Preparer {
   /// Time over which a rate is measured, in nanoseconds.
   static let measureNanoseconds: Int64 = 100_000_000
 
-  init(_ layout: StoreLayout, _ store: StoreIdentifier, logCount: Int, fixedByteCount: Int?) {
+  /// - Parameters:
+  ///   - logs: those it looks after.
+  ///   - fixedByteCount: the size of every segment, in bytes; nil to size them by rate.
+  ///   - tell: takes what is to be said to people, after who says it.
+  package init(
+    _ layout: StoreLayout, _ store: StoreIdentifier, logs: [LogNumber], fixedByteCount: Int?,
+    tell: @escaping Notices = ShardProcess.say
+  ) {
     self.layout = layout
     self.store = store
     self.fixedByteCount = fixedByteCount
-    logs = Array(repeating: Log(), count: logCount)
+    self.logs = logs.map { Log(number: $0) }
+    self.tell = tell
   }
 
   /// Runs until the control pipe says stop or ends.
-  mutating func run(control: Int32) -> Int32 {
+  package mutating func run(control: Int32) -> Int32 {
     _ = penstock_set_nonblocking(control, true)
     while true {
       var isBusy = false
@@ -83,7 +93,7 @@ struct Preparer {
       if unsafe penstock_wait_readable(&descriptor, 1, timeout) > 0 {
         let byte = penstock_read_byte(control)
         let isNothing = byte == -System.again
-        if byte == Int32(RoleProcess.stopByte) || (byte < 0 && !isNothing) { return 0 }
+        if byte == Int32(ControlByte.stop) || (byte < 0 && !isNothing) { return 0 }
       }
     }
   }
@@ -92,7 +102,7 @@ struct Preparer {
   private mutating func look(_ index: Int) -> Bool {
     guard
       let page = SharedPage(
-        reading: layout.statisticsPage(store, LogNumber(UInt8(index))), magic: Statistics.magic,
+        reading: layout.statisticsPage(store, logs[index].number), magic: Statistics.magic,
         boot: boot, valueCount: Statistics.valueCount)
     else { return false }
     let statistics = Statistics(page)
@@ -141,7 +151,7 @@ struct Preparer {
     guard hasRoom(for: size) else { return false }
     while true {
       logs[index].highest = logs[index].highest.next
-      let name = SegmentName(log: LogNumber(UInt8(index)), number: logs[index].highest)
+      let name = SegmentName(log: logs[index].number, number: logs[index].highest)
       do throws(FileError) {
         _ = try SegmentPreparation.prepare(
           files, layout, name: name, store: store, byteCount: size, isFilled: isFilled)
@@ -218,5 +228,5 @@ struct Preparer {
     say(text)
   }
 
-  private func say(_ text: String) { ShardProcess.say("preparer", text) }
+  private func say(_ text: String) { tell("preparer", text) }
 }
