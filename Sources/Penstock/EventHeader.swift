@@ -12,6 +12,10 @@ public struct EventHeader: Sendable {
   let plain: [UInt8]
   /// The header of a payload that is escaped.
   let escaped: [UInt8]
+  /// Whether the stream is a journal.
+  let isJournal: Bool
+  /// Which name in it only a store may use, as an error's text.
+  let reservedName: String?
 
   /// Why no event can have such a header.
   public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
@@ -48,6 +52,12 @@ public struct EventHeader: Sendable {
       bytes.append(Byte.equals)
       bytes += Escape.encode(Array(value.utf8).rawSpan, .word)
     }
+    isJournal = name.first == Byte.slash
+    let reserved = attributes.first { $0.key.utf8.first == UInt8(ascii: "_") }
+    reservedName =
+      stream.utf8.starts(with: "_penstock/".utf8)
+      ? "streams '_penstock/' are the store's own"
+      : reserved.map { "attributes that begin with '_' are the store's own, like '\($0.key)'" }
     plain = bytes + [Byte.tab]
     escaped = bytes + Array(" _escaped=".utf8) + [Byte.tab]
   }

@@ -1,8 +1,11 @@
 // The client's side of the answers' grammar (PenstockCore's LineProtocol has all of it):
 //
-//     hello-ok = "OK penstock/1 shard=" n " shards=" n
-//     put-ok   = "OK shard=" n " first=" n " count=" n
-//     error    = "ERR " code " " text
+//     hello-ok  = "OK penstock/1 shard=" n " shards=" n
+//     stored    = "OK shard=" n " first=" n " count=" n
+//     head-ok   = "OK shard=" n " head=" ( n | "unknown" ) " at=" n
+//     conflict  = "CONFLICT shard=" n " position=" n [ " journal=" journal " type=" type ]
+//     moved     = "MOVED shard=" n
+//     error     = "ERR " code " " text
 
 internal import PenstockCore
 
@@ -10,48 +13,73 @@ internal import PenstockCore
 enum LineAnswer: Equatable {
   case hello(shard: Int, shardCount: Int)
   case stored(LineClient.Receipt)
+  /// The last event of a journal, 0 for none and nil when that is not known, and how far is known.
+  case head(UInt64?, at: UInt64)
+  case conflict(Conflict)
+  case moved(shard: Int)
   case refused(code: String, text: String)
   case unknown
 
   /// Reads the line in `range`, without its LF.
   init(_ span: RawSpan, _ range: ByteRange) {
     var fields = Fields(end: range.upperBound, offset: range.lowerBound)
-    if span.extracting(range).hasBytes("OK penstock/1", at: 0) {
-      fields.offset += "OK penstock/1".utf8.count
+    self = .unknown
+    if fields.skip("OK penstock/1", span) {
       if let shard = fields.number(" shard=", span), let count = fields.number(" shards=", span) {
         self = .hello(shard: shard, shardCount: count)
-        return
       }
-    } else if span.extracting(range).hasBytes("OK", at: 0) {
-      fields.offset += 2
-      if let shard = fields.number(" shard=", span), let first = fields.number(" first=", span),
-        let count = fields.number(" count=", span)
-      {
+    } else if fields.skip("OK", span) {
+      guard let shard = fields.number(" shard=", span) else { return }
+      if let first = fields.number(" first=", span), let count = fields.number(" count=", span) {
         self = .stored(LineClient.Receipt(shard: shard, first: UInt64(first), count: count))
-        return
+      } else if let head = fields.word(" head=", span), let at = fields.number(" at=", span) {
+        self = .head(span.decimal(head).map { UInt64($0) }, at: UInt64(at))
       }
-    } else if span.extracting(range).hasBytes("ERR ", at: 0) {
-      let start = range.lowerBound + 4
+    } else if fields.skip("CONFLICT", span) {
+      guard fields.number(" shard=", span) != nil,
+        let position = fields.number(" position=", span)
+      else { return }
+      let journal = fields.word(" journal=", span).map { LineAnswer.plain(span, $0) } ?? ""
+      let type = fields.word(" type=", span).map { LineAnswer.plain(span, $0) }
+      self = .conflict(
+        Conflict(journal: journal, type: type == "*" ? nil : type, position: UInt64(position)))
+    } else if fields.skip("MOVED", span) {
+      if let shard = fields.number(" shard=", span) { self = .moved(shard: shard) }
+    } else if fields.skip("ERR ", span) {
+      let start = fields.offset
       let end = span.nearIndex(of: Byte.space, from: start, to: range.upperBound)
       let text = min(end + 1, range.upperBound)..<range.upperBound
       self = .refused(
         code: String(span: span.extracting(start..<end)), text: String(span: span.extracting(text)))
-      return
     }
-    self = .unknown
   }
 
-  /// Walks " key=number" pairs; fields a later version adds behind them are passed over.
+  /// A name without its escapes.
+  private static func plain(_ span: RawSpan, _ range: ByteRange) -> String {
+    let name = span.extracting(range)
+    return String(decoding: Escape.decode(name) ?? name.array(), as: UTF8.self)
+  }
+
+  /// Walks " key=value" pairs; fields a later version adds behind them are passed over.
   private struct Fields {
     let end: Int
     var offset: Int
 
+    mutating func skip(_ text: StaticString, _ span: RawSpan) -> Bool {
+      guard offset <= end, span.extracting(offset..<end).hasBytes(text, at: 0) else { return false }
+      offset += text.utf8CodeUnitCount
+      return true
+    }
+
+    mutating func word(_ key: StaticString, _ span: RawSpan) -> ByteRange? {
+      guard skip(key, span) else { return nil }
+      let start = offset
+      offset = span.nearIndex(of: Byte.space, from: start, to: end)
+      return start..<offset
+    }
+
     mutating func number(_ key: StaticString, _ span: RawSpan) -> Int? {
-      guard offset <= end, span.extracting(offset..<end).hasBytes(key, at: 0) else { return nil }
-      let start = offset + key.utf8CodeUnitCount
-      let stop = span.nearIndex(of: Byte.space, from: start, to: end)
-      offset = stop
-      return span.decimal(start..<stop)
+      word(key, span).flatMap { span.decimal($0) }
     }
   }
 }

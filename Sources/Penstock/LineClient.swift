@@ -273,7 +273,7 @@ public struct LineClient: ~Copyable {
       if firstRefusal == nil {
         firstRefusal = Refusal(code: code, text: text, eventCount: count)
       }
-    case .hello, .unknown: throw unexpected(line)
+    case .hello, .head, .conflict, .moved, .unknown: throw unexpected(line)
     }
   }
 

@@ -263,6 +263,16 @@ extension [UInt8] {
   }
 }
 
+extension String.UTF8View {
+  /// The bytes as a span, for as long as the text is not changed.
+  package var rawSpan: RawSpan {
+    @_lifetime(borrow self) get {
+      let bytes = unsafe span.bytes
+      return unsafe _overrideLifetime(bytes, borrowing: self)
+    }
+  }
+}
+
 extension String {
   /// The bytes as text, invalid UTF-8 replaced. For cold paths: it allocates.
   package init(span: RawSpan) {

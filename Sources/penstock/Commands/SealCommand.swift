@@ -41,16 +41,16 @@ struct Seal: ParsableCommand {
       throw CommandFailure(
         "no daemon serves \(layout.root); start it with 'penstock serve --data \(layout.root)'")
     }
-    let wanted = try durablePositions(files, layout, description.store)
+    let wanted = try DurablePositions.read(files, layout, description.store)
     let began = System.monotonicNanoseconds()
     var askAt = began
     while true {
       let now = System.monotonicNanoseconds()
       let manifest = try Manifest.read(files, layout)
-      let missing = wanted.filter { manifest.coveredThrough($0.log) < $0.sequence }
+      let missing = wanted.filter { manifest.coveredThrough($0.key) < $0.value }
       if missing.isEmpty { return }
       if now - began >= limit {
-        let logs = missing.map { "\($0.log.value)" }.joined(separator: ", ")
+        let logs = missing.keys.sorted().map { "\($0.value)" }.joined(separator: ", ")
         throw CommandFailure(
           "the archive does not hold everything of log \(logs) after \(timeout); "
             + "'penstock status --data \(layout.root)' shows how far it is")
@@ -62,42 +62,6 @@ struct Seal: ParsableCommand {
         askAt = now + Seal.askNanoseconds
       }
       System.sleep(nanoseconds: Seal.lookNanoseconds)
-    }
-  }
-
-  /// The last durable event of each log. The frontier alone does not tell it: after a recovery it
-  /// lies behind the numbers that were left out.
-  private func durablePositions(
-    _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier
-  ) throws -> [(log: LogNumber, sequence: SequenceNumber)] {
-    var positions: [(log: LogNumber, sequence: SequenceNumber)] = []
-    for log in try LogView.logs(in: files, layout) {
-      let frontier = DurableFrontier.read(layout, store, log)
-      let view = try view(files, layout, store, log, frontier.sequence)
-      // Beside a writer, what is beyond the frontier is not there yet. A log that is being
-      // recovered keeps all that counts.
-      let limit = frontier.isRunning ? frontier.sequence : nil
-      let last = view.segments.reversed().lazy.flatMap { $0.batches.reversed() }.first { batch in
-        batch.line.eventCount > 0 && (limit.map { batch.line.lastSequence <= $0 } ?? true)
-      }
-      if let last { positions.append((log, last.line.lastSequence)) }
-    }
-    return positions
-  }
-
-  private func view(
-    _ files: LinuxFileSystem, _ layout: StoreLayout, _ store: StoreIdentifier, _ log: LogNumber,
-    _ frontier: SequenceNumber?
-  ) throws -> LogView {
-    while true {
-      do {
-        return try LogView.read(
-          files, layout, log: log, after: try Manifest.read(files, layout).archivedThrough(log),
-          frontier: frontier, store: store, acceptsHoles: true)
-      } catch LogError.changed {
-        // A segment was archived while it was read: the manifest says more now.
-        continue
-      }
     }
   }
 }

@@ -1,0 +1,117 @@
+// Archives a store from inside a program: on request, and by itself as live segments grow.
+//
+// Whoever holds the archive's lock archives; a daemon or another program that does is left to it.
+// By itself it begins at half of what live segments may have, so that they do not get there while
+// events go on coming.
+
+internal import CShims
+internal import PenstockArchive
+internal import PenstockCore
+internal import Synchronization
+
+/// Archives what is settled.
+enum StoreArchiver {
+  /// Archives until nothing is left that is settled and, when `wanted` says so, each log is covered
+  /// up to there.
+  /// - Returns: whether that was reached within `milliseconds`.
+  static func run(
+    _ place: StorePlace, until wanted: [LogNumber: SequenceNumber], milliseconds: Int
+  ) throws(StoreError) -> Bool {
+    let files = LinuxFileSystem()
+    let lock: File?
+    do throws(FileError) {
+      lock = try ArchiveLock.take(files, place.layout)
+    } catch {
+      throw .failed(error.description)
+    }
+    guard let lock else {
+      throw .archiveHeld(process: ArchiveLock.holder(place.layout).map { Int($0) })
+    }
+    defer { files.close(lock) }
+    do throws(ArchiveError) {
+      return try archive(files, place, wanted, milliseconds)
+    } catch {
+      throw .failed(error.description)
+    }
+  }
+
+  private static func archive(
+    _ files: LinuxFileSystem, _ place: StorePlace, _ wanted: [LogNumber: SequenceNumber],
+    _ milliseconds: Int
+  ) throws(ArchiveError) -> Bool {
+    let settings: ArchiveSettings
+    do throws(FileError) {
+      settings = try ArchiveSettings.read(files, place.layout)
+    } catch {
+      throw .file(error)
+    }
+    var archiver = try Archiver(files, place.layout, store: place.store, settings: settings)
+    let deadline = System.monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
+    while true {
+      let pass = try archiver.pass()
+      for damage in pass.damage { place.options.notices("archiver: \(damage)") }
+      if pass.segmentCount > 0 { continue }
+      if wanted.allSatisfy({ archiver.manifest.coveredThrough($0.key) >= $0.value }) { return true }
+      if System.monotonicNanoseconds() >= deadline { return false }
+      System.sleep(nanoseconds: 2_000_000)
+    }
+  }
+
+  /// Bytes of the live segments of all logs.
+  static func liveByteCount(_ place: StorePlace) -> Int {
+    let files = LinuxFileSystem()
+    guard let catalog = try? SegmentCatalog(files, place.layout) else { return 0 }
+    return catalog.segments.reduce(0) { sum, name in
+      guard let file = try? files.open(place.layout.segment(name), .read) else { return sum }
+      defer { files.close(file) }
+      return sum + ((try? files.byteCount(file)) ?? 0)
+    }
+  }
+}
+
+/// The thread that archives by itself.
+final class ArchiveKeeper: Sendable {
+  private let shared = Shared()
+  private let thread: LibraryThread
+
+  private final class Shared: Sendable {
+    let gate = Gate()
+    let isStopping = Atomic(false)
+  }
+
+  /// How often live segments are looked at, in nanoseconds.
+  private static let lookNanoseconds: Int64 = 500_000_000
+
+  init(_ place: StorePlace, byteCountMax: Int) throws(StoreError) {
+    let shared = shared
+    thread = try LibraryThread {
+      shared.gate.lock()
+      defer { shared.gate.unlock() }
+      while !shared.isStopping.load(ordering: .relaxed) {
+        shared.gate.wait(.room, nanoseconds: ArchiveKeeper.lookNanoseconds)
+        guard !shared.isStopping.load(ordering: .relaxed),
+          StoreArchiver.liveByteCount(place) > byteCountMax / 2
+        else { continue }
+        ArchiveKeeper.archive(place)
+      }
+    }
+  }
+
+  private static func archive(_ place: StorePlace) {
+    do throws(StoreError) {
+      _ = try StoreArchiver.run(place, until: [:], milliseconds: 0)
+    } catch {
+      // Somebody else archives: all is well.
+      if case .archiveHeld = error { return }
+      place.options.notices("archiver: \(error)")
+    }
+  }
+
+  func stop() {
+    shared.isStopping.store(true, ordering: .relaxed)
+    shared.gate.lock()
+    shared.gate.wake(.room)
+    shared.gate.unlock()
+    thread.join()
+  }
+}

@@ -1,0 +1,168 @@
+// Events that are stored together or not at all, and the conditions under which.
+//
+//     outermost ─ put, put, ifNone … ─ inner ─ put ─┬─ returns: its events and conditions stay
+//                                                   └─ throws: they go, the outer ones stay
+//     outermost returns ─▶ one COMMIT (journals) or one PUT (plain streams)
+//
+// Nothing is sent before the outermost returns.
+
+internal import PenstockCore
+
+/// A transaction being put together. Used by one thread, inside the closure it was given to.
+public final class Transaction {
+  /// Event lines, each with its LF.
+  private var lines: [UInt8] = []
+  private(set) var eventCount = 0
+  /// Options of the COMMIT, each with a space in front.
+  private var conditions: [UInt8] = []
+  /// Whether events are of journals; nil before the first one.
+  private var isOfJournals: Bool?
+  private(set) var firstJournal: String?
+  var since: UInt64?
+  private var hasEnded = false
+  private let isForked: Bool
+  /// Where lines are written before their size is known.
+  private let scratch = Scratch()
+
+  private final class Scratch {
+    // Most events fit; a larger one makes room for the largest.
+    var memory = AlignedBuffer(byteCount: 16 << 10)
+  }
+
+  init(_ isForked: Bool) { self.isForked = isForked }
+
+  private func check() throws(StoreError) {
+    if isForked { throw .forked }
+    if hasEnded { throw .closed }
+  }
+
+  /// Adds an event. The parameters are those of `Writer.put`.
+  /// - Throws: `invalid`, also when events of journals and of plain streams are mixed; `tooLarge`.
+  public func put(
+    stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
+    payload: RawSpan
+  ) throws(StoreError) {
+    try put(.given(stream: stream, type: type, attributes: attributes), payload)
+  }
+
+  /// Adds an event whose payload is an array of bytes.
+  public func put(
+    stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
+    payload: [UInt8]
+  ) throws(StoreError) {
+    try put(.given(stream: stream, type: type, attributes: attributes), payload.rawSpan)
+  }
+
+  /// Adds an event whose payload is text.
+  public func put(
+    stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
+    payload: String
+  ) throws(StoreError) {
+    try put(
+      .given(stream: stream, type: type, attributes: attributes), payload.utf8.rawSpan)
+  }
+
+  func put(_ fields: EventFields, _ payload: RawSpan) throws(StoreError) {
+    try check()
+    guard isOfJournals == nil || isOfJournals == fields.isJournal else {
+      throw .invalid(
+        "events of journals and of plain streams cannot be stored together: store them apart")
+    }
+    if fields.isJournal, case .given(let stream, _, _) = fields {
+      _ = try Transaction.encoded(journal: stream)
+      if firstJournal == nil { firstJournal = stream }
+    }
+    try append(fields, payload)
+    isOfJournals = fields.isJournal
+    eventCount += 1
+  }
+
+  private func append(_ fields: EventFields, _ payload: RawSpan) throws(StoreError) {
+    while true {
+      var writer = EventWriter(offset: 0, limit: scratch.memory.byteCount)
+      try EventText.write(fields, payload, &writer, &scratch.memory)
+      if !writer.isFull {
+        guard lines.count + writer.offset <= Outbox.requestByteCountMax else {
+          throw .tooLarge(byteCountMax: Outbox.requestByteCountMax)
+        }
+        scratch.memory.append(0..<writer.offset, to: &lines)
+        return
+      }
+      guard scratch.memory.byteCount < Outbox.byteCountMax else {
+        throw .tooLarge(byteCountMax: Outbox.requestByteCountMax)
+      }
+      scratch.memory = AlignedBuffer(byteCount: Outbox.byteCountMax)
+    }
+  }
+
+  // MARK: - Conditions
+
+  /// Nothing is stored when `journal` has an event of one of `types` after `position`.
+  public func ifNone(_ types: [String], in journal: String, after position: UInt64)
+    throws(StoreError)
+  {
+    try check()
+    conditions += Array(" in=".utf8) + (try Transaction.encoded(journal: journal))
+    for type in types {
+      let name = type.isEmpty ? [Byte.dash] : Escape.encode(Array(type.utf8).rawSpan, .word)
+      conditions += Array(" if-type=".utf8) + name + Array("@\(position)".utf8)
+    }
+  }
+
+  /// Nothing is stored when `journal` has any event after `position`.
+  public func ifUnchanged(_ journal: String, after position: UInt64) throws(StoreError) {
+    try check()
+    conditions += Array(" in=".utf8) + (try Transaction.encoded(journal: journal))
+    conditions += Array(" if-unchanged@\(position)".utf8)
+  }
+
+  // MARK: - Nesting
+
+  /// Puts events together that are taken back, alone, when `body` throws; what it throws is thrown
+  /// on. When it returns they are part of this transaction.
+  public func transaction<Value>(_ body: (Transaction) throws -> Value) throws -> Value {
+    try check()
+    let before = (lines.count, eventCount, conditions.count, isOfJournals, firstJournal)
+    do {
+      return try body(self)
+    } catch {
+      lines.removeLast(lines.count - before.0)
+      eventCount = before.1
+      conditions.removeLast(conditions.count - before.2)
+      (isOfJournals, firstJournal) = (before.3, before.4)
+      throw error
+    }
+  }
+
+  // MARK: - The request
+
+  func end() { hasEnded = true }
+
+  /// The whole request.
+  func request() throws(StoreError) -> [UInt8] {
+    guard isOfJournals == true else {
+      guard conditions.isEmpty, since == nil else {
+        throw .invalid("only journals have conditions; the events are of plain streams")
+      }
+      return Array("PUT \(lines.count)\n".utf8) + lines
+    }
+    var request = Array("COMMIT \(lines.count)".utf8)
+    if let since { request += Array(" since=\(since)".utf8) }
+    request += conditions
+    guard request.count < Request.lineByteCountMax else {
+      throw .invalid("the conditions of one transaction have \(Request.lineByteCountMax) bytes")
+    }
+    request.append(Byte.lineFeed)
+    return request + lines
+  }
+
+  /// A journal's name as it stands in requests.
+  static func encoded(journal: String) throws(StoreError) -> [UInt8] {
+    let name = Escape.encode(Array(journal.utf8).rawSpan, .word)
+    guard JournalName.isValid(name.rawSpan, 0..<name.count) else {
+      throw .invalid(
+        "'\(journal)' is no journal: expected '/' and 1 to 1023 bytes more, without '//' or '..'")
+    }
+    return name
+  }
+}
