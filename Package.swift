@@ -64,6 +64,9 @@ let package = Package(
     .executableTarget(
       name: "LeaseVictim", dependencies: ["PenstockCore", "CShims"], path: "Tests/LeaseVictim",
       swiftSettings: house),
+    .executableTarget(
+      name: "StoreVictim", dependencies: ["Penstock", "CShims"], path: "Tests/StoreVictim",
+      swiftSettings: house),
     .testTarget(
       name: "PenstockCoreTests", dependencies: ["PenstockCore", "CShims", "LeaseVictim"],
       swiftSettings: house),
@@ -75,7 +78,8 @@ let package = Package(
     .testTarget(
       name: "penstockTests",
       dependencies: [
-        "penstock", "Penstock", "PenstockArchive", "PenstockBench", "PenstockCore", "CShims",
+        "penstock", "Penstock", "PenstockArchive", "PenstockBench", "PenstockCore", "StoreVictim",
+        "CShims",
       ],
       swiftSettings: house),
   ]
