@@ -41,7 +41,7 @@ final class Gate: @unchecked Sendable {
 
 /// A thread of the library's own, on which no signal of the program is delivered.
 @safe
-final class LibraryThread: @unchecked Sendable {
+package final class LibraryThread: @unchecked Sendable {
   /// Valid until `join`, which is called once.
   private let thread: OpaquePointer
 
@@ -51,7 +51,7 @@ final class LibraryThread: @unchecked Sendable {
   }
 
   /// Starts it.
-  init(_ run: @escaping @Sendable () -> Void) throws(StoreError) {
+  package init(_ run: @escaping @Sendable () -> Void) throws(StoreError) {
     // The thread takes the reference over.
     let body = unsafe Unmanaged.passRetained(Body(run))
     var started: OpaquePointer?
@@ -69,7 +69,7 @@ final class LibraryThread: @unchecked Sendable {
   }
 
   /// Waits until it has ended.
-  func join() { unsafe penstock_thread_join(thread) }
+  package func join() { unsafe penstock_thread_join(thread) }
 
   /// Does something that blocks on a thread of its own, while the task is suspended.
   static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Result<Value, StoreError>)
