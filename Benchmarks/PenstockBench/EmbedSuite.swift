@@ -2,8 +2,8 @@
 //
 //     parent ─ starts processes ─▶ "ready" from each ─▶ the file "go" ─▶ each tells from when to when
 //
-// The rate of a shape is all its records over the time from the first start to the last end. Opening
-// a store and leasing a log are not part of it.
+// The rate of a shape is all its records over the time from the first start to the last end: of the
+// puts, and of the flush behind them. Opening a store and leasing a log are not part of it.
 
 internal import CShims
 internal import Penstock
@@ -40,15 +40,26 @@ package enum EmbedSuite {
     return synced + [EmbedShape(threads: 1, processes: 1, records: unawaited, isSynced: false)]
   }
 
+  /// What was measured of one shape.
+  package struct Rates: Sendable {
+    /// Records a second.
+    package var taken: Double
+    package var durable: Double
+    /// Mean time of the first log's barriers, in microseconds.
+    package var barrier: Double
+  }
+
   /// Bytes of a record's payload.
   package static let payloadByteCount = 100
   private static let patienceMilliseconds = 120_000
 
-  /// Records a second of one shape, in a new store at `folder`.
+  /// Records a second of one shape, in a new store at `folder`: taken over by the writers, and
+  /// durable.
   package static func measure(_ shape: EmbedShape, program: String, folder: String)
-    throws(BenchFailure) -> Double
+    throws(BenchFailure) -> Rates
   {
     var first = Int64.max
+    var taken = Int64.min
     var last = Int64.min
     let words = [
       program, "bench", "embed", "--write", folder, "--threads", "\(shape.threads)", "--records",
@@ -68,12 +79,27 @@ package enum EmbedSuite {
     for writer in writers {
       try writer.wait(for: "done\n", patienceMilliseconds)
       let numbers = writer.numbers
-      guard numbers.count == 2 else { throw BenchFailure("a writer did not tell its times") }
+      guard numbers.count == 3 else { throw BenchFailure("a writer did not tell its times") }
       first = min(first, numbers[0])
-      last = max(last, numbers[1])
+      taken = max(taken, numbers[1])
+      last = max(last, numbers[2])
     }
-    let count = shape.threads * shape.processes * shape.records
-    return Double(count) / Double(max(1, last - first)) * 1e9
+    let count = Double(shape.threads * shape.processes * shape.records)
+    return Rates(
+      taken: count / Double(max(1, taken - first)) * 1e9,
+      durable: count / Double(max(1, last - first)) * 1e9, barrier: barrier(folder))
+  }
+
+  /// What the first log's shard says of its barriers; 0 when it cannot be asked.
+  private static func barrier(_ folder: String) -> Double {
+    let layout = StoreLayout(root: folder)
+    guard let description = try? StoreDescription.read(LinuxFileSystem(), layout),
+      let page = SharedPage(
+        reading: layout.statisticsPage(description.store, LogNumber(0)),
+        magic: Statistics.magic, boot: System.bootIdentifier(), valueCount: Statistics.valueCount)
+    else { return 0 }
+    let statistics = Statistics(page)
+    return Double(statistics[.barrierNanoseconds]) / Double(max(1, statistics[.batches])) / 1000
   }
 
   /// What one process does: writes, and tells from when to when.
@@ -87,8 +113,9 @@ package enum EmbedSuite {
       try LibraryThread { write(writer, shape, "bench/\(index)") }
     }
     for thread in threads { thread.join() }
+    let taken = System.monotonicNanoseconds()
     try writer.flush()
-    tell("\(began) \(System.monotonicNanoseconds())")
+    tell("\(began) \(taken) \(System.monotonicNanoseconds())")
     try writer.close()
     tell("done")
   }

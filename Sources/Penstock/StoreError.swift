@@ -75,6 +75,23 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
+extension StoreError {
+  /// What an answer that is not the wanted one means.
+  init(_ answer: LineAnswer, journal: String?) {
+    switch answer {
+    case .conflict(let conflict): self = .conflict(conflict)
+    case .moved(let shard): self = .ownedElsewhere(journal: journal ?? "", log: shard)
+    case .refused("too-old", let text):
+      let from = text.split(separator: "=").last.flatMap { UInt64($0) }
+      self = .tooOld(from: from ?? 0)
+    case .refused("too-large", _): self = .tooLarge(byteCountMax: Outbox.requestByteCountMax)
+    case .refused(let code, let text): self = .refused(code: code, text: text)
+    case .hello, .stored, .head, .unknown:
+      self = .writerLost("the shard gave an answer that does not fit the request")
+    }
+  }
+}
+
 /// What a writer gives back for what it took.
 public struct Receipt: Equatable, Sendable {
   /// The log it is stored in.

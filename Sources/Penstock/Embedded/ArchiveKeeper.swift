@@ -2,7 +2,8 @@
 //
 // Whoever holds the archive's lock archives; a daemon or another program that does is left to it.
 // By itself it begins at half of what live segments may have, so that they do not get there while
-// events go on coming.
+// events go on coming, and in the idle classes of processor and disk until they are at three
+// quarters.
 
 internal import CShims
 internal import PenstockArchive
@@ -85,13 +86,16 @@ final class ArchiveKeeper: Sendable {
   init(_ place: StorePlace, byteCountMax: Int) throws(StoreError) {
     let shared = shared
     thread = try LibraryThread {
+      // What the program writes goes first.
+      _ = penstock_set_idle(true)
       shared.gate.lock()
       defer { shared.gate.unlock() }
       while !shared.isStopping.load(ordering: .relaxed) {
         shared.gate.wait(.room, nanoseconds: ArchiveKeeper.lookNanoseconds)
         guard !shared.isStopping.load(ordering: .relaxed),
-          StoreArchiver.liveByteCount(place) > byteCountMax / 2
+          case let byteCount = StoreArchiver.liveByteCount(place), byteCount > byteCountMax / 2
         else { continue }
+        _ = penstock_set_idle(byteCount < byteCountMax / 4 * 3)
         ArchiveKeeper.archive(place)
       }
     }

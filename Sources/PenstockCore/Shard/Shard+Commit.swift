@@ -123,7 +123,7 @@ extension Shard where Machine: ~Copyable {
   }
 
   private mutating func bookStored(_ slot: Int) {
-    for listener in configuration.listeners.indices {
+    for listener in 0..<configuration.ledgerRowCount {
       let index = slot * Limits.listenerCountMax + listener
       let count = UInt64(batchCounts[index])
       guard count > 0 else { continue }

@@ -74,6 +74,8 @@ package struct ShardConfiguration: Sendable {
   /// Connections of the line protocol that are there from the start, beside any listeners. The
   /// shard closes them, however it ends. They are booked on the row of the first listener.
   package var connections: [Socket] = []
+  /// Rows of the ledger that are in use.
+  var ledgerRowCount: Int { max(listeners.count, connections.isEmpty ? 0 : 1) }
   /// A lease that was acquired already; the shard closes it when it cannot start.
   package var lease: Lease?
   /// Who is told what there is to say.

@@ -18,7 +18,7 @@ struct BenchEmbed: ParsableCommand {
   var records = 5000
 
   @Option(help: "Records of the thread that does not, 1 to 100,000,000.")
-  var unawaited = 5_000_000
+  var unawaited = 2_000_000
 
   @Option(help: "Rounds, 1 to 100.")
   var rounds = 3
@@ -69,21 +69,31 @@ struct BenchEmbed: ParsableCommand {
     let shapes = EmbedSuite.shapes(records: records, unawaited: unawaited)
     var rates: [[Double]] = Array(repeating: [], count: shapes.count)
     var barriers: [Double] = []
+    var durable: [Double] = []
+    var own: [Double] = []
     for round in 0..<rounds {
       barriers.append(Machine.look(folder: root).barrier4KiB)
       for (index, shape) in shapes.enumerated() {
         let folder = root + "/\(round)-\(index)"
-        rates[index].append(try EmbedSuite.measure(shape, program: program, folder: folder))
+        let rate = try EmbedSuite.measure(shape, program: program, folder: folder)
+        rates[index].append(shape.isSynced ? rate.durable : rate.taken)
+        if index == 0 { own.append(rate.barrier) }
+        if !shape.isSynced { durable.append(rate.durable) }
         ScratchFolder.remove(folder)
       }
     }
     let barrier = Spread(barriers)?.median ?? 0
     print("a barrier of the drive alone: \(Decimal.text(barrier, digits: 1)) µs median")
+    print(
+      "a barrier of one thread's shard: \(Decimal.text(Spread(own)?.median ?? 0, digits: 1)) µs mean"
+    )
     let medians = rates.map { Spread($0)?.median ?? 0 }
     for (shape, rate) in zip(shapes, medians) {
-      let kind = shape.isSynced ? "each durable" : "none waited for"
+      let kind = shape.isSynced ? "each durable" : "none waited for, taken"
       print("\(shape.name), \(kind): \(Readable.count(Int(rate))) records/s")
     }
+    let all = Spread(durable)?.median ?? 0
+    print("the same, until all are durable: \(Readable.count(Int(all))) records/s")
     tell("one thread, each durable", medians[0], Self.syncedBar)
     for index in 1...3 { tell(shapes[index].name, medians[index], medians[0]) }
     tell("one thread, none waited for", medians[4], Self.unawaitedBar)

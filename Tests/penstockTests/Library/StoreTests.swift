@@ -1,5 +1,6 @@
 import Foundation
 import Penstock
+import PenstockCore
 import Testing
 
 /// A store's folder that goes with its test.
@@ -39,7 +40,7 @@ final class StoreFolder {
     #expect(try store.read(limit: 1, reverse: true).map(\.sequence) == [second.sequence])
     #expect(try store.read(to: events[1].time).map(\.sequence) == [first.sequence])
     try writer.close()
-    #expect(throws: StoreError.closed) { try writer.put(stream: "a", payload: "") }
+    #expect(throws: Penstock.StoreError.closed) { try writer.put(stream: "a", payload: "") }
   }
 
   @Test func `each writer has a log of its own, and a closed one is leased again`() throws {
@@ -49,11 +50,31 @@ final class StoreFolder {
     #expect(writers.map(\.log) == [0, 1, 2])
     for writer in writers { try writer.put(stream: "s", payload: "log \(writer.log)") }
     #expect(try store.tryWriter(.number(1)) == nil)
-    #expect(throws: StoreError.self) { try store.writer(.number(1), waiting: 20) }
+    #expect(throws: Penstock.StoreError.self) { try store.writer(.number(1), waiting: 20) }
     try writers[1].close()
     let again = try #require(try store.tryWriter(.number(1)))
     try again.put(stream: "s", payload: "log 1 again")
     #expect(try store.read(stream: "s").count == 4)
+  }
+
+  @Test func `the ledger knows what a program has put`() throws {
+    let folder = try StoreFolder()
+    let writer = try folder.open().writer()
+    for _ in 0..<10 { try writer.put(stream: "s", payload: "") }
+    try writer.close()
+    let layout = StoreLayout(root: folder.path)
+    let name = try StoreDescription.open(LinuxFileSystem(), layout, journalHashWidth: 1).store
+    guard
+      let page = SharedPage(
+        reading: layout.statisticsPage(name, LogNumber(0)), magic: Statistics.magic,
+        boot: System.bootIdentifier(), valueCount: Statistics.valueCount)
+    else {
+      Issue.record("there is no page")
+      return
+    }
+    let counts = Statistics(page)
+    let booked = [counts[0, .received], counts[0, .stored], counts[0, .pending]]
+    #expect(booked == [10, 10, 0])
   }
 
   @Test func `a writer that is let go gives its log back`() throws {
@@ -101,10 +122,10 @@ final class StoreFolder {
     let writer = try store.writer()
     let largest = [UInt8](repeating: 7, count: (1 << 20) - 100)
     try writer.put(stream: "s", payload: largest)
-    #expect(throws: StoreError.tooLarge(byteCountMax: 1 << 20)) {
+    #expect(throws: Penstock.StoreError.tooLarge(byteCountMax: 1 << 20)) {
       try writer.put(stream: "s", payload: [UInt8](repeating: 7, count: 1 << 20))
     }
-    #expect(throws: StoreError.tooLarge(byteCountMax: 1 << 20)) {
+    #expect(throws: Penstock.StoreError.tooLarge(byteCountMax: 1 << 20)) {
       try writer.put(stream: "s", payload: [UInt8](repeating: 0, count: 800_000))
     }
     try writer.put(stream: "s", payload: "small")
@@ -115,9 +136,9 @@ final class StoreFolder {
     let folder = try StoreFolder()
     let writer = try folder.open().writer()
     for stream in ["", "_penstock/x", String(repeating: "x", count: 1025)] {
-      #expect(throws: StoreError.self) { try writer.put(stream: stream, payload: "") }
+      #expect(throws: Penstock.StoreError.self) { try writer.put(stream: stream, payload: "") }
     }
-    #expect(throws: StoreError.self) {
+    #expect(throws: Penstock.StoreError.self) {
       try writer.put(stream: "s", attributes: [("_id", "1")], payload: "")
     }
     #expect(try writer.put(stream: "s", payload: "").count == 1)
