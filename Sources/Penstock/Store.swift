@@ -9,6 +9,10 @@
 // Any number of processes, and of writers in one, write at once: each writer leases a log of its
 // own. What a process that was killed has left behind is recovered by whoever leases its log next.
 // Reading needs no lease and sees what is durable, in all logs.
+//
+// Of the program, opening a writer changes one thing: SIGPIPE and SIGXFSZ are ignored from then on,
+// so that a full disk quota is an error of the write that met it. A forked child that does not
+// execute another program keeps its parent's logs leased for as long as it lives.
 
 internal import PenstockArchive
 internal import PenstockCore

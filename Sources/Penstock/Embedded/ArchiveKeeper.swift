@@ -1,7 +1,8 @@
 // Archives a store from inside a program: on request, and by itself as live segments grow.
 //
 // Whoever holds the archive's lock archives; a daemon or another program that does is left to it.
-// By itself it begins at half of what live segments may have, so that they do not get there while
+// Only what is settled becomes tables: joining tables, retention and orders to erase are left to a
+// daemon. By itself it begins at half of what live segments may have, so that they do not get there while
 // events go on coming, and in the idle classes of processor and disk until they are at three
 // quarters.
 
@@ -14,9 +15,11 @@ internal import Synchronization
 enum StoreArchiver {
   /// Archives until nothing is left that is settled and, when `wanted` says so, each log is covered
   /// up to there.
+  /// - Parameter goesOn: asked between passes.
   /// - Returns: whether that was reached within `milliseconds`.
   static func run(
-    _ place: StorePlace, until wanted: [LogNumber: SequenceNumber], milliseconds: Int
+    _ place: StorePlace, until wanted: [LogNumber: SequenceNumber], milliseconds: Int,
+    while goesOn: () -> Bool = { true }
   ) throws(StoreError) -> Bool {
     let files = LinuxFileSystem()
     let lock: File?
@@ -30,7 +33,7 @@ enum StoreArchiver {
     }
     defer { files.close(lock) }
     do throws(ArchiveError) {
-      return try archive(files, place, wanted, milliseconds)
+      return try archive(files, place, wanted, milliseconds, goesOn)
     } catch {
       throw .failed(error.description)
     }
@@ -38,7 +41,7 @@ enum StoreArchiver {
 
   private static func archive(
     _ files: LinuxFileSystem, _ place: StorePlace, _ wanted: [LogNumber: SequenceNumber],
-    _ milliseconds: Int
+    _ milliseconds: Int, _ goesOn: () -> Bool
   ) throws(ArchiveError) -> Bool {
     let settings: ArchiveSettings
     do throws(FileError) {
@@ -51,6 +54,7 @@ enum StoreArchiver {
     while true {
       let pass = try archiver.pass()
       for damage in pass.damage { place.options.notices("archiver: \(damage)") }
+      guard goesOn() else { return false }
       if pass.segmentCount > 0 { continue }
       if wanted.allSatisfy({ archiver.manifest.coveredThrough($0.key) >= $0.value }) { return true }
       if System.monotonicNanoseconds() >= deadline { return false }
@@ -96,14 +100,16 @@ final class ArchiveKeeper: Sendable {
           case let byteCount = StoreArchiver.liveByteCount(place), byteCount > byteCountMax / 2
         else { continue }
         _ = penstock_set_idle(byteCount < byteCountMax / 4 * 3)
-        ArchiveKeeper.archive(place)
+        ArchiveKeeper.archive(place, shared)
       }
     }
   }
 
-  private static func archive(_ place: StorePlace) {
+  private static func archive(_ place: StorePlace, _ shared: Shared) {
     do throws(StoreError) {
-      _ = try StoreArchiver.run(place, until: [:], milliseconds: 0)
+      _ = try StoreArchiver.run(place, until: [:], milliseconds: 0) {
+        !shared.isStopping.load(ordering: .relaxed)
+      }
     } catch {
       // Somebody else archives: all is well.
       if case .archiveHeld = error { return }
@@ -112,6 +118,7 @@ final class ArchiveKeeper: Sendable {
   }
 
   func stop() {
+    if thread.isElsewhere { return }
     shared.isStopping.store(true, ordering: .relaxed)
     shared.gate.lock()
     shared.gate.wake(.room)

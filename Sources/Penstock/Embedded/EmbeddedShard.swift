@@ -86,15 +86,31 @@ final class EmbeddedShard: Sendable {
 
   private func start(_ started: ShardConfiguration, _ place: StorePlace) throws(StoreError) {
     let pipe = Socket(descriptor: control.readEnd)
-    let shard = try LibraryThread { _ = ShardProcess.run(started, control: pipe) }
-    let preparerPipe = preparerControl.readEnd
-    let preparer = try LibraryThread {
-      var preparer = Preparer(
-        started.layout, started.store, logs: [started.log],
-        fixedByteCount: place.options.segmentByteCount, tell: started.tell)
-      _ = preparer.run(control: preparerPipe)
+    let shard: LibraryThread
+    do throws(StoreError) {
+      shard = try LibraryThread { _ = ShardProcess.run(started, control: pipe) }
+    } catch {
+      if let lease = started.lease { LinuxFileSystem().close(lease.file) }
+      for end in started.connections + [Socket(descriptor: socket)] {
+        _ = penstock_close(end.descriptor)
+      }
+      throw error
     }
-    threads.withLock { $0 = [shard, preparer] }
+    threads.withLock { $0 = [shard] }
+    let preparerPipe = preparerControl.readEnd
+    do throws(StoreError) {
+      let preparer = try LibraryThread {
+        var preparer = Preparer(
+          started.layout, started.store, logs: [started.log],
+          fixedByteCount: place.options.segmentByteCount, tell: started.tell)
+        _ = preparer.run(control: preparerPipe)
+      }
+      threads.withLock { $0.append(preparer) }
+    } catch {
+      _ = penstock_close(socket)
+      stop()
+      throw error
+    }
   }
 
   /// What the shard said last: why it ended, when it has.

@@ -44,6 +44,7 @@ final class Gate: @unchecked Sendable {
 package final class LibraryThread: @unchecked Sendable {
   /// Valid until `join`, which is called once.
   private let thread: OpaquePointer
+  private let forkDepth = penstock_fork_depth()
 
   private final class Body: Sendable {
     let run: @Sendable () -> Void
@@ -68,8 +69,14 @@ package final class LibraryThread: @unchecked Sendable {
     unsafe thread = made
   }
 
+  /// Whether this process is a fork of the one the thread runs in: threads are not forked.
+  var isElsewhere: Bool { penstock_fork_depth() != forkDepth }
+
   /// Waits until it has ended.
-  package func join() { unsafe penstock_thread_join(thread) }
+  package func join() {
+    if isElsewhere { return }
+    unsafe penstock_thread_join(thread)
+  }
 
   /// Does something that blocks on a thread of its own, while the task is suspended.
   static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Result<Value, StoreError>)
