@@ -62,7 +62,7 @@ enum TextFuzz {
   ) -> [[UInt8]]? {
     var decoder = TextDecoder()
     var texts = ColumnBuffer(capacity: 64)
-    var starts: [UInt32] = []
+    var starts = NumberBuffer()
     if isUsed {
       texts.append([UInt8](repeating: 0xA5, count: 300).rawSpan)
       _ = decoder.decode(
@@ -81,10 +81,12 @@ enum TextFuzz {
       starts.count == rowCount + 1 && Int(starts[0]) == start
         && Int(starts[rowCount]) == texts.count, "rows that do not fill the texts")
     let all = texts.bytes.array()
-    return (0..<rowCount).map { row in
+    var rows: [[UInt8]] = []
+    for row in 0..<rowCount {
       require(starts[row] <= starts[row + 1], "a row ends before it begins")
-      return Array(all[Int(starts[row])..<Int(starts[row + 1])])
+      rows.append(Array(all[Int(starts[row])..<Int(starts[row + 1])]))
     }
+    return rows
   }
 
   private static func numbers(_ bytes: [UInt8], _ count: Int) {
