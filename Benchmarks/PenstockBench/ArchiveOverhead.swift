@@ -37,7 +37,7 @@ struct ArchiveOverhead {
       "\(Decimal.text(timeBits, digits: 1)) bits and 32")
     for effort in [TableEffort.fast, .thorough] {
       try Interruption.check()
-      let byteCount = try write(effort, valueCount: 1, indexed: false)
+      let byteCount = try write(effort, valueCount: 1, indexed: false).byteCount
       let stored = Double(byteCount) / Double(eventCount)
       findings.add(
         "\(effort): an event", "\(Decimal.text(stored, digits: 2)) bytes",
@@ -61,10 +61,13 @@ struct ArchiveOverhead {
     let without = try write(effort, valueCount: valueCount, indexed: false)
     let with = try write(effort, valueCount: valueCount, indexed: true)
     let entryCount = try countEntries(valueCount)
-    let posting = Double(with - without) / Double(eventCount)
-    let entry = Double(with - without) / Double(max(1, entryCount))
+    // The text of each value stands in the index once: that is given, like times and ids are.
+    let growth = Double(with.byteCount - without.byteCount)
+    let posting = (growth - Double(with.valueByteCount)) / Double(eventCount)
+    let entry = growth / Double(max(1, entryCount))
     findings.add(
       "\(effort): a posting of \(valueCount) values", "\(Decimal.text(posting, digits: 3)) bytes",
+      "\(Decimal.text(growth / Double(eventCount), digits: 3)) with the values' text",
       "\(Decimal.text(entry, digits: 2)) for each value of a block, "
         + "\(Decimal.text(Double(eventCount) / Double(max(1, entryCount)), digits: 1)) events each")
     findings.judge(
@@ -74,22 +77,28 @@ struct ArchiveOverhead {
 
   private var path: String { folder + "/table" }
 
-  /// Writes the events; the table's bytes.
-  private func write(_ effort: TableEffort, valueCount: Int, indexed: Bool) throws -> Int {
+  /// Writes the events; the table's bytes, and those of the distinct values.
+  private func write(_ effort: TableEffort, valueCount: Int, indexed: Bool) throws
+    -> (byteCount: Int, valueByteCount: Int)
+  {
     try? LinuxFileSystem().unlink(path)
     var dice = Dice(state: 7)
     var table = try ArchiveTable(path: path, indexes: indexed ? ["user"] : [], effort: effort)
     // Points strewn evenly are gaps of exponential length.
     let gap = ArchiveOverhead.stretch / Double(eventCount)
     var moment = 0.0
+    var isMet = [Bool](repeating: false, count: valueCount)
     for _ in 0..<eventCount {
       let share = (Double(dice.next() >> 11) + 1) / 9_007_199_254_740_992
       moment -= gap * ArchiveOverhead.log2(share) * 0.693_147_180_559_945
-      let value = valueCount > 1 ? " user=u\(dice.below(valueCount))" : ""
+      let number = valueCount > 1 ? dice.below(valueCount) : 0
+      isMet[number] = true
+      let value = valueCount > 1 ? " user=u\(number)" : ""
       try table.add(
         nanoseconds: UInt64(moment), attributes: "_id=\(dice.hexadecimal(8))\(value)")
     }
-    return try table.finish()
+    let values = isMet.indices.filter { isMet[$0] }.map { "u\($0)".utf8.count }
+    return (try table.finish(), values.reduce(0, +))
   }
 
   /// Pairs of value and block in the index of the table written last.

@@ -33,8 +33,20 @@ extension Shard where Machine: ~Copyable {
     let slot = sessions.open(socket, listener: 0, kind: .line, now: now)
     sessions.connections[slot].peer = Int32(owner)
     relays.peers[owner] = Peer(slot: Int32(slot))
+    greet(owner)
     armReceive(slot)
     return true
+  }
+
+  /// Asks a peer to say where journals are instead of passing requests on again: two shards that
+  /// differ about an owner must not send a request back and forth for ever.
+  private mutating func greet(_ owner: Int) {
+    let room = requestMemory(owner)
+    var writer = EventWriter(offset: room.lowerBound, limit: room.upperBound)
+    writer.put("HELLO penstock/1 moved\n", &memory.answers)
+    relays.peers[owner].end = writer.offset - room.lowerBound
+    // Nobody waits for the answer.
+    relays.append(RelayedRequest(slot: 0, generation: 0, record: -1), owner)
   }
 
   // MARK: - Requests

@@ -117,7 +117,8 @@ struct Serve: ParsableCommand {
   }
 
   private func announce(_ options: HostOptions, _ store: StoreIdentifier, _ sockets: HostSockets) {
-    for endpoint in sockets.endpoints where endpoint.shard == 0 {
+    for endpoint in sockets.endpoints
+    where endpoint.shard == 0 && endpoint.name != ListenerURL.Scheme.shardUnix.name {
       print("listening on \(endpoint.url)")
     }
     let shards = options.shardCount == 1 ? "1 shard" : "\(options.shardCount) shards"
