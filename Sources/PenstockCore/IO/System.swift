@@ -10,6 +10,7 @@ package enum System {
   package static let exists = EEXIST
   package static let notFound = ENOENT
   package static let again = EAGAIN
+  package static let addressInUse = EADDRINUSE
   package static let brokenPipe = EPIPE
   package static let inputOutputError = EIO
   package static let fileTooLarge = EFBIG

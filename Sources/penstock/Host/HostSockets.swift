@@ -37,13 +37,27 @@ struct HostSockets {
     for shard in 0..<options.shardCount { try openShardSocket(shard, options) }
   }
 
+  /// Listens on a path. The roles of a host that was killed hold its sockets until they have ended:
+  /// one that somebody listens on is tried again for a while.
+  private static func listenUnix(_ path: String) -> Int32 {
+    let deadline =
+      System.monotonicNanoseconds() + Int64(HostOptions.bindRetryMilliseconds) * 1_000_000
+    while true {
+      let descriptor = unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+      guard descriptor == -System.addressInUse, System.monotonicNanoseconds() < deadline else {
+        return descriptor
+      }
+      System.sleep(nanoseconds: 5_000_000)
+    }
+  }
+
   /// Opens a shard's own address.
   private mutating func openShardSocket(_ shard: Int, _ options: HostOptions)
     throws(ListenFailure)
   {
     let path = options.layout.shardSocket(LogNumber(UInt8(shard)))
     let url = ListenerURL(unix: path)
-    let descriptor = unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+    let descriptor = HostSockets.listenUnix(path)
     guard descriptor >= 0 else { throw ListenFailure(url: url, code: -descriptor) }
     descriptors[shard].append(descriptor)
     endpoints.append(
@@ -83,7 +97,7 @@ struct HostSockets {
     switch url.place {
     case .path(let path):
       shard == 0
-        ? unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+        ? HostSockets.listenUnix(path)
         : descriptors[0][descriptors[0].count - 1]
     case .address(let host, let port):
       url.scheme == .syslogUDP

@@ -1,3 +1,4 @@
+import CShims
 import Foundation
 import Testing
 
@@ -123,6 +124,21 @@ import Testing
     }
     // What is left in the run folder does not stop the next one.
     try store.start(shards: 3)
+    try store.put(["- a b\tc"])
+    #expect(store.stop() == 0)
+  }
+
+  @Test func `the socket of a role that is about to end is waited for`() throws {
+    let store = try ServedStore()
+    try FileManager.default.createDirectory(
+      atPath: store.data + "/run", withIntermediateDirectories: true)
+    let held = unsafe penstock_listen_unix(store.data + "/run/shard-00.sock", 8)
+    try #require(held >= 0)
+    Thread {
+      Thread.sleep(forTimeInterval: 0.3)
+      _ = penstock_close(held)
+    }.start()
+    try store.start(shards: 2)
     try store.put(["- a b\tc"])
     #expect(store.stop() == 0)
   }
