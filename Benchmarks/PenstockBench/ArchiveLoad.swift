@@ -35,9 +35,7 @@ struct ArchiveLoad: ~Copyable {
   ) throws -> ArchiveLoad {
     let served = try ServedStore.start(program: program, folder: folder, arguments: arguments)
     do {
-      guard let archiver = served.roles().first(where: { $0.role == "archiver" }) else {
-        throw BenchFailure("the store has no archiver")
-      }
+      let archiver = try served.role("archiver")
       if isStopped { penstock_signal(archiver.processIdentifier, sigstop) }
       var plan = plan
       plan.port = try served.port(of: "line-tcp")

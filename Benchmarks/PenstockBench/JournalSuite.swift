@@ -77,10 +77,8 @@ package struct JournalSuite {
   private func million(_ findings: inout ArchiveFindings) throws {
     let folder = options.folder + "/million"
     let served = try ServedStore.start(program: options.program, folder: folder)
-    let shard = served.roles().first { $0.role == "shard" }?.processIdentifier ?? 0
-    if let archiver = served.roles().first(where: { $0.role == "archiver" }) {
-      penstock_signal(archiver.processIdentifier, ArchiveLoad.sigstop)
-    }
+    let shard = try served.role("shard").processIdentifier
+    penstock_signal(try served.role("archiver").processIdentifier, ArchiveLoad.sigstop)
     let began = System.monotonicNanoseconds()
     try makeJournals(try served.port(of: "line-tcp"))
     let seconds = Double(System.monotonicNanoseconds() - began) / 1e9

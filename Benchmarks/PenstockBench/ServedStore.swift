@@ -153,6 +153,17 @@ package struct ServedStore: ~Copyable {
     return roles
   }
 
+  /// The role of this name, once it has been started.
+  package func role(_ name: String) throws(BenchFailure) -> (role: String, processIdentifier: Int32)
+  {
+    let deadline = System.monotonicNanoseconds() + Int64(ServedStore.startMilliseconds) * 1_000_000
+    while System.monotonicNanoseconds() < deadline {
+      if let found = roles().first(where: { $0.role == name }) { return found }
+      try Interruption.sleep(milliseconds: 5)
+    }
+    throw BenchFailure("the store has no \(name)")
+  }
+
   // MARK: - Ending
 
   /// Waits until `expected` events are stored, or nothing has been stored for a while.

@@ -169,7 +169,7 @@ final class Host {
         noteEnd(index, ended, now)
       } else if ended != 0 {
         say("\(roles[index].name) \(ManagedRole.how(ended)) while stopping")
-        status = 1
+        if !(roles[index].isKilled && isExcused(roles[index])) { status = 1 }
       }
     }
   }
@@ -261,8 +261,17 @@ final class Host {
     let meant = roles.filter { $0.process != nil && isMeant($0) }
     guard !meant.isEmpty else { return }
     say("killing \(meant.map(\.name).joined(separator: ", ")): \(reason)")
-    status = 1
-    for role in meant { role.process?.kill() }
+    if !meant.allSatisfy(isExcused) { status = 1 }
+    for index in roles.indices where roles[index].process != nil && isMeant(roles[index]) {
+      roles[index].isKilled = true
+      roles[index].process?.kill()
+    }
+  }
+
+  /// Whether a stop is clean although the role had to be killed: an archiver that was not to archive
+  /// everything does again, at the next start, what it was at.
+  private func isExcused(_ role: ManagedRole) -> Bool {
+    role.kind == .archiver && !options.sealsOnStop
   }
 
   // MARK: - Control

@@ -13,6 +13,8 @@ struct ManagedRole {
 
   let kind: Kind
   var process: RoleProcess?
+  /// Whether the host itself had to end it.
+  var isKilled = false
   /// When the process, or the last one, was started, in monotonic nanoseconds.
   var startedAt: Int64 = 0
   /// When it is to be started again, in monotonic nanoseconds.
