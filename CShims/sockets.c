@@ -134,22 +134,26 @@ static void release(int folder) {
   if (folder >= 0) close(folder);
 }
 
-static int connect_unix(const struct sockaddr_un *address) {
-  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static int connect_unix(const struct sockaddr_un *address, int flags) {
+  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
   if (d < 0) return -errno;
   if (connect(d, (const struct sockaddr *)address, sizeof *address) < 0) return fail(d);
   return d;
 }
 
-int penstock_connect_unix(const char *path) {
+static int connect_path(const char *path, int flags) {
   struct sockaddr_un address;
   int folder;
   int result = unix_address(path, &address, &folder);
   if (result < 0) return result;
-  int d = connect_unix(&address);
+  int d = connect_unix(&address, flags);
   release(folder);
   return d;
 }
+
+int penstock_connect_unix(const char *path) { return connect_path(path, 0); }
+
+int penstock_connect_unix_at_once(const char *path) { return connect_path(path, SOCK_NONBLOCK); }
 
 static int listen_unix(const struct sockaddr_un *address, int backlog) {
   int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -157,7 +161,7 @@ static int listen_unix(const struct sockaddr_un *address, int backlog) {
   if (bind(d, (const struct sockaddr *)address, sizeof *address) < 0) {
     if (errno != EADDRINUSE) return fail(d);
     struct stat s;
-    int other = connect_unix(address);
+    int other = connect_unix(address, 0);
     if (other >= 0) close(other);
     // Only a socket that nobody listens on any more is in nobody's way; a file of another kind
     // refuses connections as well.

@@ -21,6 +21,8 @@ int penstock_listen_unix(const char *path, int backlog);
 int penstock_connect_tcp(const char *host, uint16_t port);
 int penstock_connect_udp(const char *host, uint16_t port);
 int penstock_connect_unix(const char *path);
+// The same, non-blocking: -EAGAIN where the listener has too many connections waiting.
+int penstock_connect_unix_at_once(const char *path);
 
 // The port a socket is bound to.
 int penstock_bound_port(int descriptor);

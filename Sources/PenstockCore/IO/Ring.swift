@@ -98,8 +98,9 @@ package struct Ring: IO, ~Copyable {
   }
 
   package mutating func connect(_ path: String) -> Socket? {
-    let descriptor = unsafe penstock_connect_unix(path)
+    let descriptor = unsafe penstock_connect_unix_at_once(path)
     guard descriptor >= 0 else { return nil }
+    _ = penstock_set_nonblocking(descriptor, false)
     return Socket(descriptor: descriptor)
   }
 

@@ -3,7 +3,8 @@
 //     newest segment ─▶ older …  until one says there were no journals before it, or enough is read
 //     the oldest of these ─▶ newest: events of journals, in order ─▶ JournalMemory
 //
-// It runs after recovery, which has settled what counts. What cannot be read here raises the floor:
+// It runs after recovery, which has settled what counts. What cannot be read here raises the floor,
+// and so does a journals line that tells of an event that was not met, because its segment is gone:
 // then more is answered with "too old", and nothing wrongly. A batch recovery did not accept may be
 // read nevertheless; its numbers are never given again, so it only makes commits fail that were begun
 // before the crash.
@@ -25,6 +26,8 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
   /// Where the batch read last lies in `buffer`.
   private var content: ByteRange = 0..<0
   private var isDamaged = false
+  /// The last event of a journal that was met.
+  private var seen: UInt64 = 0
 
   /// Bytes of segments that are read: about a second's work.
   package static var byteCountMax: Int { 256 << 20 }
@@ -173,6 +176,7 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
   }
 
   private mutating func take(_ line: BatchLine) {
+    takeStates()
     var lines = BatchContent(firstSequence: line.firstSequence)
     let span = content
     while let (sequence, range) = nextLine(&lines, span) {
@@ -183,9 +187,25 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
       }
       memory.remember(event.journal, sequence.value, commit: line.firstSequence.value)
       memory.remember(event.type, sequence.value, commit: line.firstSequence.value)
+      seen = max(seen, sequence.value)
       state.last = max(state.last, sequence.value)
       state.time = max(state.time, event.time)
     }
+  }
+
+  /// Takes the journals lines of the batch: what they tell of came before its events.
+  private mutating func takeStates() {
+    var said = JournalState()
+    eachLine { span, range in
+      guard span.byte(at: range.lowerBound) == Byte.hash,
+        let state = JournalState(span, at: range.lowerBound)
+      else { return }
+      said.last = max(said.last, state.last)
+      said.time = max(said.time, state.time)
+    }
+    state.last = max(state.last, said.last)
+    state.time = max(state.time, said.time)
+    if said.last > seen { memory.raiseFloor(to: said.last) }
   }
 
   private func nextLine(_ lines: inout BatchContent, _ range: ByteRange)

@@ -69,8 +69,15 @@ package struct BatchReader<Files: FileSystem>: ~Copyable {
     let batch = open.whole(extent.end - start)
     let wanted = readsPastCache ? max(batch, BatchReader.stretchByteCount) : batch
     if memory.byteCount < wanted { memory = AlignedBuffer(byteCount: wanted) }
-    let count = try files.read(open.file, into: &memory, 0..<wanted, at: start)
-    held = start..<(start + count)
+    do throws(FileError) {
+      let count = try files.read(open.file, into: &memory, 0..<wanted, at: start)
+      held = start..<(start + count)
+    } catch {
+      // A block that cannot be read costs the batch it is in, not those in front of it.
+      guard wanted > batch, System.isUnreadableBlock(error.code) else { throw error }
+      let count = try files.read(open.file, into: &memory, 0..<batch, at: start)
+      held = start..<(start + count)
+    }
   }
 
   /// The content of the batch loaded last, behind its batch line.
