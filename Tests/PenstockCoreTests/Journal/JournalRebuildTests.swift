@@ -60,6 +60,28 @@ import Testing
     #expect(rebuilt.state.last == 11)
   }
 
+  @Test("the events of a segment that is missing between others are not taken for forgotten ones")
+  func missingBetween() throws {
+    let folder = try TestFolder()
+    let shard = try TestShard(.poll, folder: folder)
+    let client = CommitTests.Client(shard)
+    for name in ["/a", "/b", "/c"] {
+      #expect(client.commit("- \(name) T\t\n").hasPrefix("OK "))
+      seal(shard)
+    }
+    shard.stop()
+    let files = LinuxFileSystem()
+    let names = try SegmentCatalog(files, shard.layout).segments(of: LogNumber(0))
+    let missing = try #require(names.first { try holds("/b T", shard.layout.segment($0)) })
+    try files.unlink(shard.layout.segment(missing))
+    let key: UInt64 = 0x1234_5677
+    let rebuilt = JournalRebuild.run(
+      files, shard.layout, log: LogNumber(0), after: .none,
+      newest: names[names.count - 1].number, nextSequence: SequenceNumber(4), key: key)
+    // Event 2 was in it: a commit that asks about what came behind event 1 must not be taken.
+    #expect(rebuilt.memory.floor == 2)
+  }
+
   private func holds(_ text: String, _ path: String) throws -> Bool {
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     return bytes.range(of: Data(text.utf8)) != nil
