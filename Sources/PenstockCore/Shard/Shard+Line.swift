@@ -75,7 +75,7 @@ extension Shard where Machine: ~Copyable {
       sessions.frames.bytes, kept.lowerBound, kept.upperBound)
     let (request, line) = readRequest(slot, .frames, whole)
     if let byteCount = request.octetCount {
-      if case .commit = request, canCollect(byteCount) {
+      if case .commit = request, canCollect(byteCount, line: line.count) {
         // The line stays, the octets go behind it.
         sessions.extendFrame(slot, line: line.count, octets: byteCount, now: now)
       } else {
@@ -104,9 +104,9 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  private func canCollect(_ byteCount: Int) -> Bool {
-    byteCount <= limits.eventByteCountMax
-      && sessions.canKeep(byteCount + Request.lineByteCountMax)
+  /// Whether a request's octets can be collected now, behind `line` bytes of its request line.
+  private func canCollect(_ byteCount: Int, line: Int) -> Bool {
+    byteCount <= limits.eventByteCountMax && sessions.canKeep(byteCount + line)
   }
 
   /// Collects the octets of a request that are not all here, or passes over those that are refused.
@@ -115,12 +115,19 @@ extension Shard where Machine: ~Copyable {
   private mutating func beginOctets(
     _ slot: Int, _ request: Request, _ byteCount: Int, _ line: ByteRange?
   ) {
+    // Only a COMMIT's line is kept: without it the octets must not be taken for a PUT's.
+    var keptLine = 0
+    var isLost = false
+    if case .commit = request {
+      keptLine = line?.count ?? 0
+      isLost = line == nil
+    }
     var refusal: Refusal?
     if case .refusedOctets(let why, _) = request {
       refusal = why
     } else if byteCount > limits.eventByteCountMax {
       refusal = .tooLarge
-    } else if !canCollect(byteCount) {
+    } else if isLost || !canCollect(byteCount, line: keptLine) {
       refusal = .busy
     }
     if let refusal {
