@@ -46,13 +46,15 @@ int penstock_processor_count(void) {
   return CPU_COUNT(&set);
 }
 
-int penstock_set_idle(bool idle) {
+int penstock_set_idle_of(int process, bool idle) {
   struct sched_param parameter = {0};
-  if (sched_setscheduler(0, idle ? SCHED_IDLE : SCHED_OTHER, &parameter) < 0) return -errno;
+  if (sched_setscheduler(process, idle ? SCHED_IDLE : SCHED_OTHER, &parameter) < 0) return -errno;
   int priority = idle ? IOPRIO_IDLE : IOPRIO_BEST_EFFORT;
-  if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) < 0) return -errno;
+  if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, process, priority) < 0) return -errno;
   return 0;
 }
+
+int penstock_set_idle(bool idle) { return penstock_set_idle_of(0, idle); }
 
 static void become(const struct penstock_spawn *r, pid_t parent, char *const *environment) {
   // Handlers and masks of the parent do not belong to the role.

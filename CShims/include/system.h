@@ -82,6 +82,8 @@ int penstock_pin(int index);
 int64_t penstock_raise_descriptor_limit(void);
 int penstock_processor_count(void);
 int penstock_set_idle(bool idle);
+// The same for another process.
+int penstock_set_idle_of(int process, bool idle);
 // A descriptor that becomes readable on any of the signals, which are blocked; -1 terminated.
 int penstock_signal_descriptor(const int *signals);
 // Next pending signal of the descriptor, or 0.

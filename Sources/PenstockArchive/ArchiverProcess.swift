@@ -27,6 +27,8 @@ package enum ArchiverProcess {
     let now = System.monotonicNanoseconds()
     return now + max(lookNanoseconds, lookFactor * (now - began))
   }
+  /// How long who asked for a seal waits for it, in nanoseconds.
+  static let sealNanoseconds: Int64 = 60_000_000_000
   /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
   static let lockMilliseconds = 2000
 
@@ -59,6 +61,9 @@ private struct ArchiverLoop<Files: FileSystem> {
   private var joinsAgainAt: Int64 = 0
   /// When to do the chores again, in monotonic nanoseconds.
   private var choresAgainAt: Int64 = 0
+
+  /// Until when somebody waits for what is sealed, in monotonic nanoseconds.
+  private var awaitedUntil: Int64 = 0
 
   private enum Pause { case over, stop }
 
@@ -187,9 +192,11 @@ private struct ArchiverLoop<Files: FileSystem> {
     }
   }
 
+  /// Idle while it keeps up and nobody waits for it.
   private mutating func setPriority(isBehind: Bool) {
-    guard isBehind == isIdle else { return }
-    isIdle = !isBehind
+    let isAwaited = isFinishing || System.monotonicNanoseconds() < awaitedUntil
+    guard (isBehind || isAwaited) == isIdle else { return }
+    isIdle = !isIdle
     _ = penstock_set_idle(isIdle)
   }
 
@@ -217,6 +224,11 @@ private struct ArchiverLoop<Files: FileSystem> {
       if byte == Int32(UInt8(ascii: "T")) {
         guard finishes else { return .stop }
         isFinishing = true
+      }
+      if byte == Int32(ControlByte.seal) {
+        awaitedUntil = System.monotonicNanoseconds() + ArchiverProcess.sealNanoseconds
+        // The host has seen to it: idle, it might not have got to read this.
+        isIdle = false
       }
       if byte == -System.again { return .over }
       if byte < 0 { return .stop }

@@ -248,6 +248,7 @@ final class Host {
       let limit = options.sealsOnStop ? Host.handOverNanoseconds : Host.otherStopNanoseconds
       stop = .others(deadline: now + limit)
       for role in roles { role.process?.send(ControlByte.stop) }
+      hurryArchiver()
     case .others(let deadline):
       if now >= deadline {
         killAll("they did not stop in time")
@@ -268,6 +269,14 @@ final class Host {
     }
   }
 
+  /// Takes the archiver out of the idle classes: somebody waits for it, and on a busy machine it might
+  /// not even get to read that.
+  private func hurryArchiver() {
+    for role in roles where role.kind == .archiver {
+      if let process = role.process { _ = penstock_set_idle_of(process.processIdentifier, false) }
+    }
+  }
+
   /// Whether a stop is clean although the role had to be killed: an archiver that was not to archive
   /// everything does again, at the next start, what it was at.
   private func isExcused(_ role: ManagedRole) -> Bool {
@@ -279,7 +288,10 @@ final class Host {
   private func answer(_ command: String) -> String {
     switch command {
     case "seal":
-      for role in roles where role.isShard { role.process?.send(ControlByte.seal) }
+      for role in roles where role.isShard || role.kind == .archiver {
+        role.process?.send(ControlByte.seal)
+      }
+      hurryArchiver()
       return "OK\n"
     case "status": return roles.map { $0.line + "\n" }.joined() + "OK\n"
     default: return "ERR unknown command; expected 'seal' or 'status'\n"
