@@ -134,34 +134,40 @@ static void release(int folder) {
   if (folder >= 0) close(folder);
 }
 
-static int connect_unix(const struct sockaddr_un *address, int flags) {
-  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+static int connect_unix(const struct sockaddr_un *address, int type) {
+  int d = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (d < 0) return -errno;
   if (connect(d, (const struct sockaddr *)address, sizeof *address) < 0) return fail(d);
   return d;
 }
 
-static int connect_path(const char *path, int flags) {
+static int connect_path(const char *path, int type) {
   struct sockaddr_un address;
   int folder;
   int result = unix_address(path, &address, &folder);
   if (result < 0) return result;
-  int d = connect_unix(&address, flags);
+  int d = connect_unix(&address, type);
   release(folder);
   return d;
 }
 
-int penstock_connect_unix(const char *path) { return connect_path(path, 0); }
+int penstock_connect_unix(const char *path) { return connect_path(path, SOCK_STREAM); }
 
-int penstock_connect_unix_at_once(const char *path) { return connect_path(path, SOCK_NONBLOCK); }
+int penstock_connect_unix_at_once(const char *path) {
+  return connect_path(path, SOCK_STREAM | SOCK_NONBLOCK);
+}
 
-static int listen_unix(const struct sockaddr_un *address, int backlog) {
-  int d = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int penstock_connect_packets_at_once(const char *path) {
+  return connect_path(path, SOCK_SEQPACKET | SOCK_NONBLOCK);
+}
+
+static int listen_unix(const struct sockaddr_un *address, int type, int backlog) {
+  int d = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (d < 0) return -errno;
   if (bind(d, (const struct sockaddr *)address, sizeof *address) < 0) {
     if (errno != EADDRINUSE) return fail(d);
     struct stat s;
-    int other = connect_unix(address, 0);
+    int other = connect_unix(address, type);
     if (other >= 0) close(other);
     // Only a socket that nobody listens on any more is in nobody's way; a file of another kind
     // refuses connections as well.
@@ -176,14 +182,22 @@ static int listen_unix(const struct sockaddr_un *address, int backlog) {
   return d;
 }
 
-int penstock_listen_unix(const char *path, int backlog) {
+static int listen_path(const char *path, int type, int backlog) {
   struct sockaddr_un address;
   int folder;
   int result = unix_address(path, &address, &folder);
   if (result < 0) return result;
-  int d = listen_unix(&address, backlog);
+  int d = listen_unix(&address, type, backlog);
   release(folder);
   return d;
+}
+
+int penstock_listen_unix(const char *path, int backlog) {
+  return listen_path(path, SOCK_STREAM, backlog);
+}
+
+int penstock_listen_packets(const char *path, int backlog) {
+  return listen_path(path, SOCK_SEQPACKET, backlog);
 }
 
 static int connected(const char *host, uint16_t port, int type) {

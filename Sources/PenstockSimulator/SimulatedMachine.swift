@@ -24,6 +24,11 @@ struct SimulatedMachine: IO, ~Copyable {
   /// There is one shard in a world.
   mutating func connect(_ path: String) -> Socket? { nil }
 
+  /// There is no reader in a world.
+  mutating func connectPackets(_ path: String) -> Socket? { nil }
+
+  mutating func lend(_ socket: Socket, over link: Socket, _ range: ByteRange) -> Bool { false }
+
   mutating func receive(_ socket: Socket, token: Token) {
     world.queues.receives.append((socket.descriptor, token))
   }

@@ -46,6 +46,11 @@ package final class Follower<Files: FileSystem> {
     }
   }
 
+  /// Up to where each log was given out.
+  package var positions: PositionVector {
+    PositionVector(tails.reduce(into: [:]) { $0[$1.log] = $1.sequence })
+  }
+
   /// Damage met since the last call.
   package func takeDamage() -> [String] {
     let new = damage.notes.dropFirst(toldDamageCount)
@@ -111,7 +116,7 @@ package final class Follower<Files: FileSystem> {
 }
 
 /// One log of a follower.
-private final class FollowedLog<Files: FileSystem> {
+final class FollowedLog<Files: FileSystem> {
   let log: LogNumber
   private let layout: StoreLayout
   private let store: StoreIdentifier
@@ -149,6 +154,16 @@ private final class FollowedLog<Files: FileSystem> {
   ) throws -> Bool {
     try tail.advance(to: frontier, body)
   }
+
+  /// The same with the place of each whole batch.
+  func advance(
+    to frontier: SequenceNumber, batches body: (SegmentName, ByteRange, Int) throws -> Void
+  ) throws -> Bool {
+    try tail.advance(to: frontier, batches: body)
+  }
+
+  /// Where the last batch given out stands.
+  var place: LogPlace { tail.place }
 
   func move(to place: LogPlace) { tail.move(to: place) }
 }

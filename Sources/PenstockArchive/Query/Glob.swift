@@ -56,6 +56,14 @@ package struct Glob: Sendable, Equatable {
     }
   }
 
+  /// Matches this name only.
+  package init(literal name: [UInt8]) {
+    literal = name
+    for scalar in String(decoding: name, as: UTF8.self).unicodeScalars {
+      tokens.append(.scalar(scalar.value))
+    }
+  }
+
   private mutating func append(_ scalar: Unicode.Scalar) {
     tokens.append(.scalar(scalar.value))
     literal?.append(contentsOf: Array(String(Character(scalar)).utf8))

@@ -49,34 +49,53 @@ struct LogTail<Files: FileSystem>: ~Copyable {
   mutating func advance(
     to frontier: SequenceNumber, _ body: (RawSpan, ByteRange, SequenceNumber) throws -> Void
   ) throws -> Bool {
-    while place.sequence < frontier {
-      guard try openSegment() else { return false }
-      if let line = try batch(), line.number == place.batch.advanced(by: 1) {
-        guard line.lastSequence <= frontier else { return false }
-        try give(line, body)
-        continue
+    while let line = try nextBatch(upTo: frontier) {
+      let start = place.offset - heldStart + BatchLine.textByteCount
+      let given = place.sequence
+      do {
+        let content = memory.bytes(start..<(start + Int(line.byteCount)))
+        var lines = BatchContent(firstSequence: line.firstSequence)
+        while let (sequence, range) = lines.next(in: content) {
+          if sequence > given { try body(content, range, sequence) }
+        }
       }
-      guard try enterNextSegment() else { return false }
+      pass(line)
     }
-    return true
+    return place.sequence >= frontier
   }
 
-  private mutating func give(
-    _ line: BatchLine, _ body: (RawSpan, ByteRange, SequenceNumber) throws -> Void
-  ) throws {
-    let start = place.offset - heldStart + BatchLine.textByteCount
-    let given = place.sequence
-    do {
-      let content = memory.bytes(start..<(start + Int(line.byteCount)))
-      var lines = BatchContent(firstSequence: line.firstSequence)
-      while let (sequence, range) = lines.next(in: content) {
-        if sequence > given { try body(content, range, sequence) }
-      }
+  /// Calls `body` with the place of each whole batch behind the place up to `frontier`: its segment,
+  /// where in it the batch stands, and the alignment there. Returns whether everything was found.
+  mutating func advance(
+    to frontier: SequenceNumber, batches body: (SegmentName, ByteRange, Int) throws -> Void
+  ) throws -> Bool {
+    while let line = try nextBatch(upTo: frontier) {
+      let end = place.offset + BatchLine.textByteCount + Int(line.byteCount)
+      if let segment = place.segment { try body(segment, place.offset..<end, place.alignment) }
+      pass(line)
     }
+    return place.sequence >= frontier
+  }
+
+  /// The batch behind the place, in this segment or the next; nil when all are passed, or when it
+  /// cannot be told.
+  private mutating func nextBatch(upTo frontier: SequenceNumber) throws -> BatchLine? {
+    while place.sequence < frontier {
+      guard try openSegment() else { return nil }
+      if let line = try batch(), line.number == place.batch.advanced(by: 1) {
+        return line.lastSequence <= frontier ? line : nil
+      }
+      guard try enterNextSegment() else { return nil }
+    }
+    return nil
+  }
+
+  /// Goes behind a batch.
+  private mutating func pass(_ line: BatchLine) {
     let end = place.offset + BatchLine.textByteCount + Int(line.byteCount)
     place.offset = (end + place.alignment - 1) / place.alignment * place.alignment
     place.batch = line.number
-    place.sequence = max(given, line.lastSequence)
+    place.sequence = max(place.sequence, line.lastSequence)
   }
 
   /// The valid batch at the place, held whole in memory; nil when there is none.

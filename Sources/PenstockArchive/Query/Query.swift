@@ -16,6 +16,9 @@ package struct Query: Sendable {
   package var log: LogNumber?
   /// Per log: only events behind this one.
   package var above: [LogNumber: SequenceNumber] = [:]
+  /// In every log: only events behind this one, and none behind that one.
+  package var aboveAll = SequenceNumber.none
+  package var throughAll = SequenceNumber(.max)
 
   package init(_ selection: Selection = Selection()) { self.selection = selection }
 }

@@ -35,8 +35,19 @@ package final class StoreReader<Files: FileSystem> {
 
   /// The last event of each log.
   package func lastStored() throws(ReadError) -> [LogNumber: SequenceNumber] {
-    let snapshot = try StoreSnapshot(files, layout, store, Query(), manifests)
-    return snapshot.logs.reduce(into: [:]) { $0[$1.log] = $1.stretch.through }
+    try places(Query()).mapValues(\.sequence)
+  }
+
+  /// Where each log ends, as far as it is durable.
+  package func places() throws(ReadError) -> LogPlaces {
+    var query = Query()
+    query.leavesProvisionalOut = true
+    return try places(query)
+  }
+
+  private func places(_ query: Query) throws(ReadError) -> LogPlaces {
+    let snapshot = try StoreSnapshot(files, layout, store, query, manifests)
+    return snapshot.logs.reduce(into: [:]) { $0[$1.log] = $1.place }
   }
 
   /// Begins a read.

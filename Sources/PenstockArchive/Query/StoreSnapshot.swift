@@ -17,17 +17,19 @@ package struct LogSnapshot: Sendable {
   package var frontier: DurableFrontier
   /// Nil when the log has no live segments.
   package var view: LogView?
-  /// The events that are there to be read.
+  /// The events that are read.
   package var stretch: LogStretch
+  /// The last event that is there to be read.
+  package var last: SequenceNumber
   /// Events that are not proved durable.
   package var provisionalCount = 0
 
   /// Where following goes on.
   package var place: LogPlace {
-    var place = LogPlace(stretch.through)
+    var place = LogPlace(last)
     place.epoch = frontier.epoch
     for segment in (view?.segments ?? []).reversed() {
-      let last = segment.batches.last { $0.line.lastSequence <= stretch.through }
+      let last = segment.batches.last { $0.line.lastSequence <= self.last }
       guard let last else { continue }
       place.segment = segment.name
       place.alignment = segment.alignment
@@ -108,7 +110,8 @@ struct StoreSnapshot<Files: FileSystem> {
   ) {
     let proved = max(
       archive.coveredThrough(log), max(view?.lastProved ?? .none, frontier.sequence ?? .none))
-    var stretch = LogStretch(above: query.above[log] ?? .none, through: proved)
+    var stretch = LogStretch(
+      above: max(query.above[log] ?? .none, query.aboveAll), through: proved)
     let unproved = (view?.segments ?? []).flatMap(\.batches).filter {
       !$0.isProved && $0.line.eventCount > 0
     }
@@ -118,9 +121,11 @@ struct StoreSnapshot<Files: FileSystem> {
       stretch.provisionalFrom = first.line.firstSequence
       if !query.leavesProvisionalOut { stretch.through = max(proved, last.line.lastSequence) }
     }
+    let last = stretch.through
+    stretch.through = min(last, query.throughAll)
     logs.append(
       LogSnapshot(
-        log: log, frontier: frontier, view: view, stretch: stretch,
+        log: log, frontier: frontier, view: view, stretch: stretch, last: last,
         provisionalCount: provisionalCount))
     damage += (view?.damage ?? []).filter {
       ($0.isLoss || $0.kind == .newerVersion) && !(frontier.isRunning && $0.isTail)

@@ -10,6 +10,8 @@ package struct Answer: BitwiseCopyable {
     case hello, stored, refused, conflict, head, exists, moved
     /// The journal's shard has been asked; what it says, as it says it.
     case relayed, text
+    /// The reader is to answer a request, whose line is kept, on the connection itself.
+    case read
   }
 
   package var kind: Kind
@@ -56,7 +58,14 @@ package struct AnswerList: BitwiseCopyable {
   fileprivate var head: Int32 = -1
   fileprivate var tail: Int32 = -1
   package fileprivate(set) var count = 0
+  /// Those of them that keep a name or a text.
+  fileprivate var namedCount = 0
   package init() {}
+
+  /// Answers with names or texts that one connection may have waiting: one that reads none of its
+  /// answers must not take those of others.
+  fileprivate static let namedCountMax = 128
+  fileprivate var hasNamePlace: Bool { namedCount < AnswerList.namedCountMax }
 }
 
 /// The pool all answers come from.
@@ -71,18 +80,40 @@ package struct AnswerPool: ~Copyable {
   }
 
   /// Appends an answer that names a journal and a type. When too many such answers wait, they are
-  /// left out of it: one sender that reads none of its answers must not hold up others.
+  /// left out of it.
   package mutating func append(
     _ answer: Answer, naming journal: RawSpan, _ type: RawSpan, to list: inout AnswerList
   ) -> Bool {
     var answer = answer
-    answer.names = names.keep(journal, type)
+    answer.names = list.hasNamePlace ? names.keep(journal, type) : -1
     guard append(answer, to: &list) else {
       names.free(answer.names)
       return false
     }
+    if answer.names >= 0 { list.namedCount += 1 }
     return true
   }
+
+  /// Appends an answer with a text that it cannot do without.
+  package mutating func append(_ answer: Answer, text: RawSpan, to list: inout AnswerList)
+    -> TextOutcome
+  {
+    var answer = answer
+    answer.names = list.hasNamePlace ? names.keep(text) : -1
+    guard answer.names >= 0 else { return .noPlace }
+    guard append(answer, to: &list) else {
+      names.free(answer.names)
+      return .usedUp
+    }
+    list.namedCount += 1
+    return .kept
+  }
+
+  /// Longest text of an answer, in bytes.
+  package static var textByteCountMax: Int { AnswerNames.slotByteCount }
+
+  /// What became of an answer with a text.
+  package enum TextOutcome { case kept, noPlace, usedUp }
 
   /// The journal and the type an answer names.
   @_lifetime(borrow self)
@@ -102,10 +133,12 @@ package struct AnswerPool: ~Copyable {
     records[Int(record)].batchOrdinal = 0
   }
 
-  /// The same with the text of the answer; false when there is no room for it.
-  package mutating func settle(_ record: Int32, text: RawSpan) -> Bool {
-    let slot = names.keep(text)
+  /// The same with the text of the answer, which is one of `list`; false when there is no room for
+  /// it.
+  package mutating func settle(_ record: Int32, text: RawSpan, of list: inout AnswerList) -> Bool {
+    let slot = list.hasNamePlace ? names.keep(text) : -1
     guard slot >= 0 else { return false }
+    list.namedCount += 1
     settle(record) { answer in
       answer.kind = .text
       answer.names = slot
@@ -148,6 +181,7 @@ package struct AnswerPool: ~Copyable {
     list.head = records[Int(index)].next
     if list.head < 0 { list.tail = -1 }
     list.count -= 1
+    if records[Int(index)].names >= 0 { list.namedCount -= 1 }
     names.free(records[Int(index)].names)
     records[Int(index)].next = freeHead
     freeHead = index
@@ -174,9 +208,9 @@ struct AnswerNames: ~Copyable {
   }
 
   /// Answers with names that wait at once.
-  private static let slotCount = 1024
+  private static let slotCount = 2048
   /// The longest journal and the longest type, and the words of an answer that names them.
-  private static let slotByteCount =
+  static let slotByteCount =
     EventLine.streamByteCountMax + CommitLines.typeByteCountMax + 256
 
   /// The slot that keeps a text; -1 when none is free, or it is too long.

@@ -130,6 +130,11 @@ package protocol IO: ~Copyable {
   mutating func accept(_ listener: Socket, token: Token)
   /// Connects to a unix socket; nil when nobody listens there.
   mutating func connect(_ path: String) -> Socket?
+  /// Connects to a unix socket of packets; nil when nobody listens there.
+  mutating func connectPackets(_ path: String) -> Socket?
+  /// Lends a socket to the process at the other end of `link`, with `range` of
+  /// `ShardMemory.answers` as words on it; false when that process does not take them now.
+  mutating func lend(_ socket: Socket, over link: Socket, _ range: ByteRange) -> Bool
   /// Receives once into a buffer the backend chooses. `result` 0 is the end of the stream,
   /// -ENOBUFS means no buffer was free: queue it again when some are back.
   mutating func receive(_ socket: Socket, token: Token)

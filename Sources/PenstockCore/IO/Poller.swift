@@ -114,6 +114,16 @@ package struct Poller: IO, ~Copyable {
     return Socket(descriptor: descriptor)
   }
 
+  package mutating func connectPackets(_ path: String) -> Socket? {
+    let descriptor = unsafe penstock_connect_packets_at_once(path)
+    return descriptor >= 0 ? Socket(descriptor: descriptor) : nil
+  }
+
+  package mutating func lend(_ socket: Socket, over link: Socket, _ range: ByteRange) -> Bool {
+    unsafe penstock_send_packet(
+      link.descriptor, answerBase + range.lowerBound, range.count, socket.descriptor) >= 0
+  }
+
   package mutating func receive(_ socket: Socket, token: Token) {
     guard !freeStreams.isEmpty else {
       finish(Completion(token: token, result: -ENOBUFS))

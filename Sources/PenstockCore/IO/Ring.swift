@@ -104,6 +104,18 @@ package struct Ring: IO, ~Copyable {
     return Socket(descriptor: descriptor)
   }
 
+  package mutating func connectPackets(_ path: String) -> Socket? {
+    let descriptor = unsafe penstock_connect_packets_at_once(path)
+    guard descriptor >= 0 else { return nil }
+    _ = penstock_set_nonblocking(descriptor, false)
+    return Socket(descriptor: descriptor)
+  }
+
+  package mutating func lend(_ socket: Socket, over link: Socket, _ range: ByteRange) -> Bool {
+    unsafe penstock_send_packet(
+      link.descriptor, answerBase + range.lowerBound, range.count, socket.descriptor) >= 0
+  }
+
   package mutating func receive(_ socket: Socket, token: Token) {
     must(unsafe penstock_ring_receive(ring, socket.descriptor, Ring.streamGroup, token.raw))
   }

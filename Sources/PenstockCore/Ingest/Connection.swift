@@ -42,6 +42,10 @@ package struct Connection: BitwiseCopyable {
   package var requestLineByteCount = 0
   /// The shard it leads to, when this one made it to pass requests on; -1 otherwise.
   package var peer: Int32 = -1
+  /// Whether it leads to the reader, to which this shard lends connections.
+  package var isReader = false
+  /// Whether it is lent: the reader answers the first request that waits, and nobody else sends.
+  package var isLent = false
   /// Whether it is told where journals of other shards are, instead of having requests passed on.
   package var wantsMoved = false
   /// The tag of the request that is being answered.

@@ -1,7 +1,7 @@
 // The line protocol: text over TCP or a unix socket, usable with `nc`.
 //
 //     session    = *( request )
-//     request    = hello | put | commit | head | exists
+//     request    = hello | put | commit | head | exists | read | follow | copy
 //     hello      = "HELLO penstock/1" [ " moved" ] [ tag ] eol
 //     put        = "PUT " byteCount [ tag ] eol  byteCount OCTETS  ; the octets are event lines
 //     commit     = "COMMIT " byteCount *( SP option ) [ tag ] eol  byteCount OCTETS
@@ -21,7 +21,9 @@
 //     octets     = 1*( line )                      ; EventLine, each ends in LF
 //     eol        = LF | CR LF
 //
-//     answer     = hello-ok | stored | head-ok | exists-ok | conflict | moved | error ; in order
+//                                                  ; read, follow, copy: see ReadRequest
+//     answer     = hello-ok | stored | head-ok | exists-ok | conflict | moved | error | what
+//                  ReadRequest says              ; in the order of the requests
 //     hello-ok   = "OK penstock/1 shard=" n " shards=" n [ tag ] LF
 //     stored     = "OK shard=" n " first=" n " count=" n [ tag ] LF  ; after the barrier
 //     head-ok    = "OK shard=" n " head=" ( n | "unknown" ) " at=" n [ tag ] LF
@@ -49,6 +51,10 @@
 // the server set it. `HELLO` may be left out. After an error the session goes on wherever the next
 // request can be found: octets are passed over even when their request is refused.
 //
+// READ, FOLLOW and COPY see what the connection stored before them. The shard lends the connection to
+// the reader for the time of the answer (Shard+Lend); at most 128 of them may wait on a connection, more
+// are refused as busy.
+//
 // Streams beginning with "/" are journals. They take COMMITs only, whose events all belong to
 // journals, of one shard, and whose times the server sets: one for each commit, later than that of
 // any before it. "_penstock/" is refused, and attributes beginning with "_" other than `_id` and
@@ -74,6 +80,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case badTime, badStream, badType, badAttribute, badEscape, noPayload, badPayload
   case journal, reserved
   case badTag, badCondition, notJournal, journalTime, tooOld, severalShards, unavailable, notServed
+  case readTooLong, noReader
 
   /// The code, for programs.
   package var code: StaticString {
@@ -103,13 +110,16 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .severalShards: "several-shards"
     case .unavailable: "unavailable"
     case .notServed: "not-served"
+    case .readTooLong: "line-too-long"
+    case .noReader: "no-reader"
     }
   }
 
   /// What was wrong and what was expected, for people.
   package var text: StaticString {
     switch self {
-    case .unknownCommand: "unknown request; expected HELLO, PUT, COMMIT, HEAD or EXISTS"
+    case .unknownCommand:
+      "unknown request; expected HELLO, PUT, COMMIT, HEAD, EXISTS, READ, FOLLOW or COPY"
     case .badVersion: "unknown protocol version; this server speaks 'HELLO penstock/1'"
     case .badCount: "expected a decimal number of bytes, at least 1, behind PUT or COMMIT"
     case .tooLarge: "the events do not fit one slot (1 MiB unless configured); send fewer at once"
@@ -137,6 +147,8 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
       "the journal's shard gave no answer: it may have been done or not; ask HEAD, then try again"
     case .notServed:
       "the store spreads journals over more shards than are served; start with as many as it had"
+    case .readTooLong: "a READ, FOLLOW or COPY may have 2304 bytes"
+    case .noReader: "the reader is not there to answer; try again in a moment"
     case .tooOld: "the server does not remember so far back; read again and commit from there"
     }
   }

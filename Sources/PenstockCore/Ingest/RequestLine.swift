@@ -12,6 +12,8 @@ package enum Request: Equatable, Sendable {
   /// What a journal's last event is, and whether there is one; where its name stands.
   case head(ByteRange)
   case exists(ByteRange)
+  /// READ, FOLLOW or COPY, which the reader answers.
+  case read
   case refused(Refusal)
   /// Refused, and octets follow that have to be passed over.
   case refusedOctets(Refusal, byteCount: Int)
@@ -37,6 +39,9 @@ package enum Request: Equatable, Sendable {
       self = JournalName.isValid(span, rest) ? .head(rest) : .refused(.notJournal)
     } else if word.count == 6, span.hasBytes("EXISTS", at: word.lowerBound) {
       self = JournalName.isValid(span, rest) ? .exists(rest) : .refused(.notJournal)
+    } else if Request.isForReader(span, word) {
+      self =
+        range.count <= AnswerPool.textByteCountMax ? .read : .refused(.readTooLong)
     } else if word.count >= 5, span.hasBytes("HELLO", at: word.lowerBound) {
       let isKnown = range.count >= 16 && span.hasBytes("HELLO penstock/1", at: range.lowerBound)
       let options = (range.lowerBound &+ min(16, range.count))..<range.upperBound
@@ -51,6 +56,15 @@ package enum Request: Equatable, Sendable {
     }
   }
 
+  private static func isForReader(_ span: RawSpan, _ word: ByteRange) -> Bool {
+    let start = word.lowerBound
+    switch word.count {
+    case 4: return span.hasBytes("READ", at: start) || span.hasBytes("COPY", at: start)
+    case 6: return span.hasBytes("FOLLOW", at: start)
+    default: return false
+    }
+  }
+
   private static func count(_ span: RawSpan, _ range: ByteRange) -> Int? {
     guard let count = span.decimal(range, digitCountMax: 10), count > 0 else { return nil }
     return count
@@ -60,7 +74,7 @@ package enum Request: Equatable, Sendable {
   package var octetCount: Int? {
     switch self {
     case .put(let byteCount), .commit(let byteCount), .refusedOctets(_, let byteCount): byteCount
-    case .hello, .helloMoved, .head, .exists, .refused: nil
+    case .hello, .helloMoved, .head, .exists, .read, .refused: nil
     }
   }
 

@@ -37,6 +37,9 @@ package struct StoreLayout: Hashable, Sendable {
     run + "/shard-" + Hexadecimal.text(UInt64(log.value), digits: 2) + ".sock"
   }
 
+  /// Where shards lend connections to the reader.
+  package var readerSocket: String { run + "/reader.sock" }
+
   package func segment(_ name: SegmentName) -> String { live + "/" + name.fileName }
   package func lock(_ log: LogNumber) -> String {
     live + "/" + Hexadecimal.text(UInt64(log.value), digits: 2) + ".lock"

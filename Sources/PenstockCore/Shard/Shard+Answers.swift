@@ -30,7 +30,7 @@ extension Shard where Machine: ~Copyable {
     case .text:
       AnswerText.put(answer, answers, &writer, &memory.answers)
       return writer.put(Byte.lineFeed, &memory.answers)
-    case .relayed: preconditionFailure("an answer leaves before it is there")
+    case .relayed, .read: preconditionFailure("an answer leaves before it is there")
     }
     put(answer.tag, &writer)
     writer.put(Byte.lineFeed, &memory.answers)

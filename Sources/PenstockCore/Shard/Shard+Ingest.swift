@@ -66,6 +66,7 @@ extension Shard where Machine: ~Copyable {
     }
     // A frame whose last byte was the buffer's may have found no room before.
     if sessions.connections[slot].peer >= 0 { consumePeerAnswers(slot, &item) }
+    if sessions.connections[slot].isReader { consumeReaderWords(&item) }
     while item.offset < item.end || sessions.connections[slot].isFrameWhole {
       let isThrough: Bool
       switch sessions.connections[slot].phase {

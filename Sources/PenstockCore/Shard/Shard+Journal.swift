@@ -100,7 +100,7 @@ extension Shard where Machine: ~Copyable {
   }
 
   /// The batch that has to be durable before `sequence` may be told.
-  private func ordinal(of sequence: UInt64) -> UInt64 {
+  func ordinal(of sequence: UInt64) -> UInt64 {
     if sequence <= durableSequence.value { return 0 }
     return sequence >= batches[openSlot].firstSequence.value
       ? batches[openSlot].number.value : submittedNumber.value

@@ -100,6 +100,7 @@ extension Shard where Machine: ~Copyable {
     case .refused(let refusal): refuse(slot, refusal)
     case .head(let name): tellHead(slot, source, line: line, name, .head)
     case .exists(let name): tellHead(slot, source, line: line, name, .exists)
+    case .read: queueRead(slot, source, line)
     case .put, .commit, .refusedOctets: preconditionFailure("octets follow")
     }
   }

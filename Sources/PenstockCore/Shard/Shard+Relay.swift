@@ -154,8 +154,12 @@ extension Shard where Machine: ~Copyable {
     case .other:
       let isKept =
         source == .frames
-        ? RelayedBytes.settle(&answers, request.record, sessions.frames, range)
-        : RelayedBytes.settle(&answers, request.record, memory.streams, range)
+        ? RelayedBytes.settle(
+          &answers, request.record, sessions.frames, range,
+          &sessions.connections[Int(request.slot)].answers)
+        : RelayedBytes.settle(
+          &answers, request.record, memory.streams, range,
+          &sessions.connections[Int(request.slot)].answers)
       if !isKept { settleUnavailable(request) }
     }
     noteAnswering(Int(request.slot))
@@ -220,8 +224,8 @@ private enum RelayedBytes {
 
   static func settle(
     _ answers: inout AnswerPool, _ record: Int32, _ source: borrowing AlignedBuffer,
-    _ range: ByteRange
+    _ range: ByteRange, _ list: inout AnswerList
   ) -> Bool {
-    answers.settle(record, text: source.bytes(range))
+    answers.settle(record, text: source.bytes(range), of: &list)
   }
 }

@@ -230,9 +230,14 @@ extension Shard where Machine: ~Copyable {
       answering.removeFirst()
       sessions.connections[slot].isAnswering = false
       guard sessions.connections[slot].isOpen else { continue }
-      if !sessions.connections[slot].isSending { fillAnswers(slot) }
+      if !sessions.connections[slot].isSending, !sessions.connections[slot].isLent {
+        fillAnswers(slot)
+      }
       let connection = sessions.connections[slot]
-      if connection.answers.count > 0, !connection.isSending { noteAnswering(slot) }
+      guard connection.isOpen else { continue }
+      if connection.answers.count > 0, !connection.isSending, !connection.isLent {
+        noteAnswering(slot)
+      }
       if connection.isPaused { armReceive(slot) }
       if connection.hasEnded { endIfThrough(slot) }
     }
@@ -244,6 +249,11 @@ extension Shard where Machine: ~Copyable {
     var writer = EventWriter(offset: base, limit: base + limits.answerByteCount)
     while let answer = answers.first(of: sessions.connections[slot].answers) {
       guard answer.batchOrdinal <= durableNumber.value else { break }
+      if answer.kind == .read {
+        // What is written goes out first: from then on the reader sends.
+        if writer.offset == base { lend(slot, answer) }
+        break
+      }
       let mark = writer.offset
       write(answer, &writer)
       if writer.isFull {
@@ -258,7 +268,7 @@ extension Shard where Machine: ~Copyable {
     queueSend(slot)
   }
 
-  private mutating func queueSend(_ slot: Int) {
+  mutating func queueSend(_ slot: Int) {
     let base = slot * limits.answerByteCount
     let connection = sessions.connections[slot]
     sessions.connections[slot].isSending = true
@@ -282,6 +292,7 @@ extension Shard where Machine: ~Copyable {
   mutating func endConnection(_ slot: Int) {
     guard sessions.connections[slot].isOpen else { return }
     noteEndOfPeer(slot)
+    noteEndOfReader(slot)
     if sessions.connections[slot].phase == .collecting, sessions.connections[slot].peer < 0 {
       statistics[sessions.connections[slot].listener, .unfinished] += 1
     }
@@ -305,7 +316,7 @@ extension Shard where Machine: ~Copyable {
     var idlest = -1
     for slot in 0..<limits.connectionCountMax where sessions.connections[slot].isOpen {
       let connection = sessions.connections[slot]
-      guard !connection.endIsPending else { continue }
+      guard !connection.endIsPending, !connection.isReader else { continue }
       let silence = now - connection.progressAt
       if connection.isSending, silence > limits.progressDeadlineNanoseconds {
         statistics[.connectionsUnread] += 1

@@ -70,6 +70,8 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var contexts: [SyslogContext] = []
   var answers: AnswerPool
   var relays: Relays
+  /// The connection to the reader, or -1.
+  var readerSlot = -1
   /// Connections with answers waiting.
   var answering: FixedQueue<Int32>
   /// Connections whose receive found no buffer, and where the next turn begins to look for them.

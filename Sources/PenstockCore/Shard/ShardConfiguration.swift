@@ -65,6 +65,8 @@ package struct ShardConfiguration: Sendable {
   package var limits: Limits
   package var seal: SealRules
   package var backend: BackendChoice
+  /// Whether a reader answers READ, FOLLOW and COPY.
+  package var hasReader = false
   /// Segments at or below this number are in the archive.
   package var archivedThrough: SegmentNumber
   /// Events at or below this number are, too.

@@ -58,6 +58,12 @@ enum Role {
       return ArchiverProcess.run(
         layout: place.layout, store: place.store, control: place.control,
         finishes: try arguments.number("--finish") == 1)
+    case "reader":
+      guard let listener = place.descriptors.first else {
+        throw CommandFailure("no socket was passed for lent connections")
+      }
+      return ReaderProcess.run(
+        layout: place.layout, store: place.store, control: place.control, listener: listener)
     default: throw CommandFailure("there is no role of this name")
     }
   }
@@ -90,6 +96,7 @@ enum Role {
     configuration.limits.eventByteCountMax = event
     configuration.limits.carryByteCount = min(configuration.limits.carryByteCount, event)
     configuration.seal.ageNanoseconds = Int64(try arguments.number("--seal-age"))
+    configuration.hasReader = try arguments.numberIfGiven("--reader") == 1
     configuration.seal.onStop = try arguments.number("--seal-on-stop") == 1
     do {
       let manifest = try Manifest.read(LinuxFileSystem(), place.layout)

@@ -68,6 +68,7 @@ final class Host {
     for log in retired { roles.append(ManagedRole(.retired(log))) }
     roles.append(ManagedRole(.archiver))
     roles.append(ManagedRole(.preparer))
+    roles.append(ManagedRole(.reader))
     if penstock_is_terminal(1) {
       liveLine = LiveLine(options.layout, store, shardCount: options.shardCount)
     }
@@ -153,6 +154,9 @@ final class Host {
       RoleProcess.start(arguments: options.preparerArguments(store, logCount: logCount))
     case .archiver:
       RoleProcess.start(arguments: options.archiverArguments(store), isIdle: true)
+    case .reader:
+      RoleProcess.start(
+        arguments: options.readerArguments(store), descriptors: [sockets.reader], names: ["reader"])
     }
   }
 

@@ -33,7 +33,7 @@ struct HostOptions {
   /// The arguments of a shard's process.
   func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
     var words = common("shard", shard, store)
-    words += ["--seal-on-stop", sealsOnStop ? "1" : "0"]
+    words += ["--seal-on-stop", sealsOnStop ? "1" : "0", "--reader", "1"]
     for scheme in listenerSchemes { words += ["--listener", scheme.rawValue] }
     return words
   }
@@ -64,6 +64,10 @@ struct HostOptions {
     ]
     if let segmentByteCount { words += ["--segment", "\(segmentByteCount)"] }
     return words
+  }
+
+  func readerArguments(_ store: StoreIdentifier) -> [String] {
+    ["reader", "--data", layout.root, "--store", store.text]
   }
 
   func archiverArguments(_ store: StoreIdentifier) -> [String] {

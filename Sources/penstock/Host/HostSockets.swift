@@ -24,6 +24,8 @@ struct HostSockets {
   /// `descriptors[shard][listener]`; empty for a shard that is left down.
   private(set) var descriptors: [[Int32]]
   private(set) var endpoints: [Endpoint] = []
+  /// Where shards lend connections to the reader.
+  private(set) var reader: Int32 = -1
   /// The smallest receive buffer the kernel granted a datagram socket, in bytes.
   private(set) var receiveByteCount: Int?
 
@@ -33,17 +35,29 @@ struct HostSockets {
     for (listener, name) in zip(options.listeners, names) {
       try open(listener, name, shardCount: options.shardCount)
     }
+    reader = try HostSockets.listenForReader(options.layout.readerSocket)
     guard options.shardCount > 1 else { return }
     for shard in 0..<options.shardCount { try openShardSocket(shard, options) }
   }
 
+  private static func listenForReader(_ path: String) throws(ListenFailure) -> Int32 {
+    let descriptor = listenUnix(path, takesPackets: true)
+    guard descriptor >= 0 else {
+      throw ListenFailure(url: ListenerURL(unix: path), code: -descriptor)
+    }
+    return descriptor
+  }
+
   /// Listens on a path. The roles of a host that was killed hold its sockets until they have ended:
   /// one that somebody listens on is tried again for a while.
-  private static func listenUnix(_ path: String) -> Int32 {
+  private static func listenUnix(_ path: String, takesPackets: Bool = false) -> Int32 {
     let deadline =
       System.monotonicNanoseconds() + Int64(HostOptions.bindRetryMilliseconds) * 1_000_000
     while true {
-      let descriptor = unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
+      let descriptor =
+        takesPackets
+        ? unsafe penstock_listen_packets(path, Int32(HostOptions.backlog))
+        : unsafe penstock_listen_unix(path, Int32(HostOptions.backlog))
       guard descriptor == -System.addressInUse, System.monotonicNanoseconds() < deadline else {
         return descriptor
       }
@@ -131,6 +145,7 @@ struct HostSockets {
       // One that cannot be removed is replaced by the next host.
       if case .path(let path) = listener.place { _ = try? LinuxFileSystem().unlink(path) }
     }
+    _ = try? LinuxFileSystem().unlink(options.layout.readerSocket)
     guard options.shardCount > 1 else { return }
     for shard in 0..<options.shardCount {
       _ = try? LinuxFileSystem().unlink(options.layout.shardSocket(LogNumber(UInt8(shard))))

@@ -8,7 +8,7 @@ struct ManagedRole {
     case shard(Int)
     /// Recovers and seals a log that no shard serves, then ends for good.
     case retired(LogNumber)
-    case preparer, archiver
+    case preparer, archiver, reader
   }
 
   let kind: Kind
@@ -32,6 +32,7 @@ struct ManagedRole {
     case .retired(let log): "shard of retired log \(log.value)"
     case .preparer: "preparer"
     case .archiver: "archiver"
+    case .reader: "reader"
     }
   }
 
@@ -39,7 +40,7 @@ struct ManagedRole {
   var isShard: Bool {
     switch kind {
     case .shard, .retired: true
-    case .preparer, .archiver: false
+    case .preparer, .archiver, .reader: false
     }
   }
 

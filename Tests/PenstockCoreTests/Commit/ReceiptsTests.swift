@@ -31,4 +31,22 @@ import Testing
     #expect(pool.append(Answer(kind: .hello), to: &list))
     #expect(list.count == 2)
   }
+
+  @Test func `one connection cannot take the places of all texts`() {
+    var pool = AnswerPool(capacity: 4096)
+    var greedy = AnswerList()
+    var other = AnswerList()
+    let text = Array("READ app/web".utf8)
+    var kept = 0
+    while pool.append(Answer(kind: .read), text: text.rawSpan, to: &greedy) == .kept { kept += 1 }
+    #expect(kept == 128)
+    #expect(pool.append(Answer(kind: .read), text: text.rawSpan, to: &other) == .kept)
+    // What is answered makes room.
+    pool.removeFirst(of: &greedy)
+    #expect(pool.append(Answer(kind: .read), text: text.rawSpan, to: &greedy) == .kept)
+    // A conflict is told without its names then.
+    #expect(pool.append(Answer(kind: .conflict), naming: text.rawSpan, text.rawSpan, to: &greedy))
+    pool.removeAll(of: &greedy)
+    #expect(pool.append(Answer(kind: .read), text: text.rawSpan, to: &greedy) == .kept)
+  }
 }

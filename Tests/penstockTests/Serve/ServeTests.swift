@@ -103,7 +103,7 @@ import Testing
     try store.start()
     try store.put(["- a b\tc"])
     let roles = try store.roles()
-    #expect(roles.count == 4)
+    #expect(roles.count == 5)
     let daemon = try #require(store.daemon)
     for process in Array(roles.values) + [daemon.processIdentifier] {
       ServedStore.signal(process, signal)
@@ -117,7 +117,7 @@ import Testing
     let store = try ServedStore()
     try store.start(shards: 3)
     let roles = try store.roles()
-    #expect(roles.keys.sorted() == ["archiver", "preparer", "shard 0", "shard 1", "shard 2"])
+    #expect(roles.keys.sorted() == ["archiver", "preparer", "reader", "shard 0", "shard 1", "shard 2"])
     store.kill()
     try store.wait("the roles are gone") {
       !roles.values.contains { ServedStore.isAlive($0) }
@@ -206,7 +206,7 @@ import Testing
     // The store's own sockets as well.
     let inner = try ServedStore(folder: deep + "store")
     try inner.start()
-    #expect(try inner.roles().count == 4)
+    #expect(try inner.roles().count == 5)
     #expect(inner.stop() == 0)
   }
 

@@ -75,6 +75,15 @@ final class Wire {
     }
   }
 
+  /// The next `count` bytes.
+  func read(_ count: Int) throws -> [UInt8] {
+    while received.count < count {
+      guard try receive() else { throw Failure(description: "it was closed") }
+    }
+    defer { received.removeFirst(count) }
+    return Array(received[..<count])
+  }
+
   /// Everything up to the end of the stream.
   func readToEnd() throws -> String {
     while try receive() {}
@@ -119,6 +128,8 @@ final class LineSession {
     else { throw Wire.Failure(description: "HELLO was answered '\(answer)'") }
     shard = number
   }
+
+  convenience init(tcp port: UInt16) throws { try self.init(Wire(tcp: port)) }
 
   static func request(_ lines: [String]) -> [UInt8] {
     let body = Array(lines.map { $0 + "\n" }.joined().utf8)

@@ -1,0 +1,164 @@
+// The bytes of one log's live segments as they become durable: what a copy of the log is made of.
+//
+//     segment's header ─▶ batches, those that follow on each other at once ─▶ next segment …
+//
+// Only batches that count and are durable are told. After a recovery the log goes on in a new segment;
+// what it left out of the old one was never told.
+
+package import PenstockCore
+
+/// Follows the bytes of one log.
+package final class LogCopier<Files: FileSystem> {
+  private let reader: StoreReader<Files>
+  private let log: LogNumber
+  private let tail: FollowedLog<Files>
+  private var mappedAt: Int64 = 0
+  /// Where what was told ends.
+  private var segment: SegmentNumber
+  private var offset: Int
+  private var batch = BatchNumber.none
+  private var hasBegun = false
+
+  /// How often the lease is looked at, in nanoseconds.
+  private static var lookNanoseconds: Int64 { 200_000_000 }
+  /// Bytes told at once: what one call of the kernel sends well.
+  private static var stretchByteCount: Int { 1 << 20 }
+
+  /// - Parameters:
+  ///   - segment: the first segment wanted, or of which something is there; none for the first
+  ///     there is.
+  ///   - offset: what is there of that.
+  package init(
+    _ reader: StoreReader<Files>, _ log: LogNumber, from segment: SegmentNumber, _ offset: Int
+  ) {
+    self.reader = reader
+    self.log = log
+    self.segment = segment
+    self.offset = offset
+    tail = FollowedLog(reader, log, LogPlace(.none))
+  }
+
+  /// Why a log cannot be copied from where one wants to go on.
+  package struct Gone: Error, Equatable {
+    /// The first segment that is there, if one is.
+    package var first: SegmentNumber?
+  }
+
+  /// Tells what has become durable since the last time: stretches of segments.
+  package func poll(_ body: (SegmentName, ByteRange) throws -> Void) throws {
+    let now = System.monotonicNanoseconds()
+    if now - mappedAt >= LogCopier.lookNanoseconds || mappedAt == 0 {
+      mappedAt = now
+      tail.map()
+    }
+    if hasBegun {
+      if let frontier = tail.frontier, frontier <= tail.sequence, tail.isUnderItsLease { return }
+      if let frontier = tail.frontier, tail.isUnderItsLease {
+        var stretch: Stretch?
+        let isComplete = try tail.advance(to: frontier) { segment, range, alignment in
+          try add(segment, range, alignment: alignment, &stretch, body)
+        }
+        try finish(&stretch, body)
+        if isComplete { return }
+      }
+    }
+    try lookAgain(body)
+  }
+
+  /// Bytes of one segment that are told together.
+  private struct Stretch {
+    var segment: SegmentName
+    var range: ByteRange
+  }
+
+  /// Adds a batch, and what lies between it and the one before it, to what is told next.
+  private func add(
+    _ name: SegmentName, _ range: ByteRange, alignment: Int, _ stretch: inout Stretch?,
+    _ body: (SegmentName, ByteRange) throws -> Void
+  ) throws {
+    if let held = stretch, held.segment == name,
+      (held.range.upperBound + alignment - 1) / alignment * alignment == range.lowerBound,
+      range.upperBound - held.range.lowerBound <= LogCopier.stretchByteCount
+    {
+      stretch?.range = held.range.lowerBound..<range.upperBound
+      return
+    }
+    try finish(&stretch, body)
+    if name.number != segment || offset == 0 {
+      try body(name, 0..<alignment)
+    }
+    segment = name.number
+    offset = range.upperBound
+    stretch = Stretch(segment: name, range: range)
+  }
+
+  private func finish(
+    _ stretch: inout Stretch?, _ body: (SegmentName, ByteRange) throws -> Void
+  ) throws {
+    guard let held = stretch else { return }
+    try body(held.segment, held.range)
+    segment = held.segment.number
+    offset = held.range.upperBound
+    stretch = nil
+  }
+
+  /// Looks through the live segments for what comes behind what was told.
+  private func lookAgain(_ body: (SegmentName, ByteRange) throws -> Void) throws {
+    let frontier = DurableFrontier.read(reader.layout, reader.store, log)
+    let view = try view(frontier)
+    if segment > .none, let first = view.segments.first, first.name.number > segment,
+      !isWhole(before: first.name.number)
+    {
+      throw Gone(first: first.name.number)
+    }
+    var place = LogPlace(.none)
+    var stretch: Stretch?
+    search: for found in view.segments {
+      for extent in found.batches {
+        guard extent.isProved else { break search }
+        place.segment = found.name
+        place.alignment = found.alignment
+        place.offset = (extent.end + found.alignment - 1) / found.alignment * found.alignment
+        place.batch = extent.line.number
+        place.sequence = max(place.sequence, extent.line.lastSequence)
+        guard isWanted(found.name.number, extent) else { continue }
+        try add(
+          found.name, extent.offset..<extent.end, alignment: found.alignment, &stretch, body)
+        batch = extent.line.number
+      }
+    }
+    try finish(&stretch, body)
+    guard place.segment != nil else { return }
+    batch = place.batch
+    place.epoch = frontier.epoch
+    tail.move(to: place)
+    hasBegun = true
+  }
+
+  private func isWanted(_ number: SegmentNumber, _ extent: BatchExtent) -> Bool {
+    if hasBegun { return extent.line.number > max(batch, tail.place.batch) }
+    if number == segment { return extent.offset >= offset }
+    return number > segment
+  }
+
+  /// Whether nothing of the log is missing between what was told and the segment `first`.
+  private func isWhole(before first: SegmentNumber) -> Bool {
+    hasBegun && segment.next == first
+  }
+
+  private func view(_ frontier: DurableFrontier) throws -> LogView {
+    var previous = SegmentNumber.none
+    while true {
+      let archived = try Manifest.read(reader.files, reader.layout).archivedThrough(log)
+      do throws(LogError) {
+        return try LogView.read(
+          reader.files, reader.layout, log: log, after: archived, frontier: frontier.sequence,
+          store: reader.store, acceptsHoles: archived == previous && archived > .none)
+      } catch {
+        guard error == .changed else { throw ReadError(error, reader.layout.live) }
+        previous = archived
+        System.sleep(nanoseconds: 1_000_000)
+      }
+    }
+  }
+}

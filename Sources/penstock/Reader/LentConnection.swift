@@ -1,0 +1,134 @@
+// A client's connection that a shard has lent, for the time of one answer.
+//
+// It is written to without waiting in the kernel: what the client does not take is tried again when
+// there is room, and a client that takes nothing for too long is let go. The shard gets it back in
+// every case; after a failure it is shut down first, so that the shard sees its end.
+
+internal import CShims
+internal import PenstockArchive
+internal import PenstockCore
+internal import Synchronization
+
+/// The connection to one shard; closed once nobody needs it any more.
+final class ShardLink: Sendable {
+  let descriptor: Int32
+  private let ended = Atomic(false)
+
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { _ = penstock_close(descriptor) }
+
+  /// The shard has ended: nobody waits for what is sent on its connections.
+  var hasEnded: Bool { ended.load(ordering: .relaxed) }
+  func end() { ended.store(true, ordering: .relaxed) }
+
+  /// Gives a connection back.
+  func giveBack(_ name: LentName) {
+    let words = Array("BACK \(name.slot) \(name.generation)\n".utf8)
+    let deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
+    while !hasEnded, System.monotonicNanoseconds() < deadline {
+      let sent = unsafe words.withUnsafeBytes {
+        unsafe penstock_send_packet(descriptor, $0.baseAddress, $0.count, -1)
+      }
+      guard sent == Int64(-System.again) else { return }
+      System.sleep(nanoseconds: 1_000_000)
+    }
+  }
+}
+
+/// Why an answer ended early.
+enum LentFailure: Error {
+  /// The client has left, does not read, or its shard has ended.
+  case gone
+}
+
+/// One lent connection and the request to answer on it. Used by one thread.
+final class LentConnection: Sendable {
+  let link: ShardLink
+  let name: LentName
+  /// The request line without its tag.
+  let line: [UInt8]
+  /// " tag=…", or nothing.
+  let tag: String
+  private let descriptor: Int32
+
+  /// A client that takes nothing for so long is let go, in nanoseconds, as by the shards.
+  static let progressNanoseconds: Int64 = 30_000_000_000
+  /// One wait for room, in nanoseconds: how late the end of a shard is noticed.
+  private static let waitNanoseconds: Int64 = 500_000_000
+
+  /// - Parameter packet: what the shard sent with the descriptor.
+  init?(_ descriptor: Int32, _ packet: [UInt8], _ link: ShardLink) {
+    let span = packet.rawSpan
+    let end = span.nearIndex(of: Byte.lineFeed, from: 0, to: packet.count)
+    guard end < packet.count, let name = LentName(span, 0..<end),
+      let (lineEnd, _) = RequestTag.split(span, (end + 1)..<packet.count)
+    else { return nil }
+    self.link = link
+    self.name = name
+    self.descriptor = descriptor
+    line = Array(packet[(end + 1)..<lineEnd])
+    tag = String(decoding: packet[lineEnd...], as: UTF8.self)
+  }
+
+  /// Gives the connection back to its shard. Called once, at the end.
+  func giveBack(failed: Bool) {
+    if failed { penstock_shut_down(descriptor) }
+    _ = penstock_close(descriptor)
+    link.giveBack(name)
+  }
+
+  /// Whether nobody is there to read an answer.
+  var isClosed: Bool { link.hasEnded || penstock_is_closed(descriptor) }
+
+  func send(_ text: String) throws(LentFailure) {
+    let bytes = Array(text.utf8)
+    var memory = AlignedBuffer(byteCount: bytes.count)
+    memory.copy(bytes.rawSpan, to: 0)
+    try send(memory, 0..<bytes.count)
+  }
+
+  func send(_ memory: borrowing AlignedBuffer, _ range: ByteRange) throws(LentFailure) {
+    var start = range.lowerBound
+    try transfer(range.count) { count in
+      let sent = unsafe penstock_send(
+        descriptor, memory.address(start..<(start + count)), count)
+      if sent > 0 { start += Int(sent) }
+      return sent
+    }
+  }
+
+  /// Sends bytes of a file, without taking them into this process.
+  func send(_ file: File, _ range: ByteRange) throws(LentFailure) {
+    var start = range.lowerBound
+    _ = penstock_limit_send_wait(descriptor, 1)
+    defer { _ = penstock_limit_send_wait(descriptor, 0) }
+    try transfer(range.count) { count in
+      let sent = penstock_send_file(descriptor, file.descriptor, Int64(start), count)
+      if sent > 0 { start += Int(sent) }
+      return sent
+    }
+  }
+
+  /// Calls `body` until it has taken `byteCount` bytes.
+  private func transfer(_ byteCount: Int, _ body: (Int) -> Int64) throws(LentFailure) {
+    var left = byteCount
+    var deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
+    while left > 0 {
+      let sent = body(left)
+      if sent > 0 {
+        left -= Int(sent)
+        deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
+        continue
+      }
+      guard sent == Int64(-System.again), System.monotonicNanoseconds() < deadline, !link.hasEnded
+      else { throw .gone }
+      var descriptor = descriptor
+      var wanted = UInt8(PENSTOCK_POLL_WRITE)
+      var ready: UInt8 = 0
+      _ = unsafe penstock_poll(
+        &descriptor, &wanted, &ready, 1, LentConnection.waitNanoseconds)
+      if Int32(ready) & Int32(PENSTOCK_POLL_ENDED) != 0 { throw .gone }
+    }
+  }
+}
