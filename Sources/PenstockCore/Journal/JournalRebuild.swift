@@ -182,11 +182,13 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
     while let (sequence, range) = nextLine(&lines, span) {
       let start = range.lowerBound + span.lowerBound
       let end = range.upperBound + span.lowerBound
-      guard let event = JournalLine(buffer.bytes(0..<span.upperBound), start..<end, key) else {
+      guard var event = JournalLine(buffer.bytes(0..<span.upperBound), start..<end, key) else {
         continue
       }
       memory.remember(event.journal, sequence.value, commit: line.firstSequence.value)
-      memory.remember(event.type, sequence.value, commit: line.firstSequence.value)
+      while let (_, type) = event.types.next(in: buffer.bytes(0..<span.upperBound), key) {
+        memory.remember(type, sequence.value, commit: line.firstSequence.value)
+      }
       seen = max(seen, sequence.value)
       state.last = max(state.last, sequence.value)
       state.time = max(state.time, event.time)
@@ -219,7 +221,7 @@ package struct JournalRebuild<Files: FileSystem>: ~Copyable {
 struct JournalLine {
   var time: Timestamp
   var journal: UInt64
-  var type: UInt64
+  var types: TypeNames
 
   /// Nil for any other line.
   init?(_ span: RawSpan, _ range: ByteRange, _ key: UInt64) {
@@ -232,7 +234,6 @@ struct JournalLine {
     let typeEnd = span.nearIndex(of: Byte.space, from: min(streamEnd &+ 1, tab), to: tab)
     self.time = time
     journal = JournalKey.journal(span.extracting(start..<streamEnd), key: key)
-    type = JournalKey.type(
-      span.extracting(min(streamEnd &+ 1, tab)..<typeEnd), in: journal, key: key)
+    types = TypeNames(span, min(streamEnd &+ 1, tab)..<typeEnd, in: journal, key: key)
   }
 }

@@ -128,10 +128,12 @@ package struct Journals: ~Copyable {
     var events = CommitEvents(body)
     while let event = events.next(in: span, key) {
       guard !event.isRepeated else { continue }
-      let found = outcome(
-        event.typeNumber, position,
-        CommitConflict(journal: event.journal, type: event.type, position: 0))
-      guard found == .holds else { return found }
+      var names = TypeNames(event)
+      while let (type, number) = names.next(in: span, key) {
+        let found = outcome(
+          number, position, CommitConflict(journal: event.journal, type: type, position: 0))
+        guard found == .holds else { return found }
+      }
     }
     return .holds
   }
@@ -144,13 +146,16 @@ package struct Journals: ~Copyable {
     var isUnknown = false
     while let event = events.next(in: span, key) {
       guard !event.isRepeated else { continue }
-      switch memory.last(event.typeNumber) {
-      case .at(let sequence) where sequence > position:
-        if sequence > newest?.position ?? 0 {
-          newest = CommitConflict(journal: event.journal, type: event.type, position: sequence)
+      var names = TypeNames(event)
+      while let (type, number) = names.next(in: span, key) {
+        switch memory.last(number) {
+        case .at(let sequence) where sequence > position:
+          if sequence > newest?.position ?? 0 {
+            newest = CommitConflict(journal: event.journal, type: type, position: sequence)
+          }
+        case .before where position < memory.floor: isUnknown = true
+        case .at, .before: return .holds
         }
-      case .before where position < memory.floor: isUnknown = true
-      case .at, .before: return .holds
       }
     }
     if isUnknown { return .tooOld }
@@ -181,17 +186,24 @@ package struct Journals: ~Copyable {
     var previous: CommitEvents.Event?
     while let event = events.next(in: source.bytes, key) {
       // Of a run of one type in one journal the last counts.
-      if let before = previous, !event.isRepeated { put(before, sequence &- 1, first) }
+      if let before = previous, !event.isRepeated {
+        put(source.bytes, before, sequence &- 1, first)
+      }
       previous = event
       sequence &+= 1
     }
-    if let previous { put(previous, sequence &- 1, first) }
+    if let previous { put(source.bytes, previous, sequence &- 1, first) }
     state = JournalState(last: sequence &- 1, time: time)
   }
 
-  private mutating func put(_ event: CommitEvents.Event, _ sequence: UInt64, _ first: UInt64) {
+  private mutating func put(
+    _ span: RawSpan, _ event: CommitEvents.Event, _ sequence: UInt64, _ first: UInt64
+  ) {
     memory.remember(event.journalNumber, sequence, commit: first)
-    memory.remember(event.typeNumber, sequence, commit: first)
+    var names = TypeNames(event)
+    while let (_, number) = names.next(in: span, key) {
+      memory.remember(number, sequence, commit: first)
+    }
   }
 }
 
@@ -201,7 +213,10 @@ package struct CommitEvents {
     var journal: ByteRange
     var type: ByteRange
     var journalNumber: UInt64
+    /// The number of the type; of a list of types that of the first.
     var typeNumber: UInt64
+    /// Where the first type of a list ends; the type's end when it is one.
+    var firstTypeEnd: Int
     /// Whether journal and type are those of the event before.
     var isRepeated: Bool
   }
@@ -209,7 +224,8 @@ package struct CommitEvents {
   private var offset: Int
   private let end: Int
   private var last = Event(
-    journal: 0..<0, type: 0..<0, journalNumber: 0, typeNumber: 0, isRepeated: false)
+    journal: 0..<0, type: 0..<0, journalNumber: 0, typeNumber: 0, firstTypeEnd: 0,
+    isRepeated: false)
 
   package init(_ body: ByteRange) {
     offset = body.lowerBound
@@ -254,8 +270,11 @@ package struct CommitEvents {
       last.journalNumber = JournalKey.journal(span.extracting(journal), key: key)
     }
     if !last.isRepeated {
+      last.firstTypeEnd = TypeNames.end(span, type)
       last.typeNumber = JournalKey.type(
-        span.extracting(type), in: last.journalNumber, key: key)
+        span.extracting(type.lowerBound..<last.firstTypeEnd), in: last.journalNumber, key: key)
+    } else {
+      last.firstTypeEnd += type.lowerBound - last.type.lowerBound
     }
     last.journal = journal
     last.type = type

@@ -121,6 +121,39 @@ import Testing
     #expect(try shard.lines().count == 1)
   }
 
+  @Test(
+    "a type may be a list, of which each counts, also after a restart",
+    arguments: Backend.available)
+  func typeLists(_ backend: Backend) throws {
+    let folder = try TestFolder()
+    for round in 0..<2 {
+      let shard = try TestShard(backend, folder: folder)
+      let client = Client(shard)
+      if round == 0 {
+        // An empty name is none, and another escape is not an end.
+        #expect(
+          client.commit("- /a A\\n\\nC\\\\n\t\n- /a B\\nD\t\n- /a B\\nD\t\n- /a X\t\n")
+            == "OK shard=0 first=1 count=4")
+        #expect(client.commit("- /b B\\nD\t\n") == "OK shard=0 first=5 count=1")
+      }
+      func broken(_ line: String, _ options: String) -> Substring {
+        client.commit(line, options).dropFirst("CONFLICT shard=0 position=".count)
+      }
+      #expect(broken("- /a Q\t\n", "if-none=A@0") == "1 journal=/a type=A")
+      #expect(broken("- /a Q\t\n", "if-none=C\\\\n@0") == "1 journal=/a type=C\\\\n")
+      #expect(broken("- /a Q\t\n", "if-none=D@2") == "3 journal=/a type=D")
+      #expect(broken("- /b Q\t\n", "if-none=B@0") == "5 journal=/b type=B")
+      #expect(broken("- /a Y\\nX\t\n", "since=0") == "4 journal=/a type=X")
+      #expect(broken("- /a A\\nB\t\n", "since=0 rule=subset") == "3 journal=/a type=B")
+      shard.stop()
+    }
+    let shard = try TestShard(backend, folder: folder)
+    let client = Client(shard)
+    #expect(client.commit("- /a A\\nQ\t\n", "since=0 rule=subset").hasPrefix("OK "))
+    #expect(client.commit("- /a A\\nB\t\n", "if-none=E@0").hasPrefix("OK "))
+    shard.stop()
+  }
+
   @Test("a commit that comes in pieces is one commit", arguments: Backend.available)
   func pieces(_ backend: Backend) throws {
     let shard = try TestShard(backend)
