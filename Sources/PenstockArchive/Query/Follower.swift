@@ -155,9 +155,9 @@ final class FollowedLog<Files: FileSystem> {
     try tail.advance(to: frontier, body)
   }
 
-  /// The same with the place of each whole batch.
+  /// The same with each whole batch.
   func advance(
-    to frontier: SequenceNumber, batches body: (SegmentName, ByteRange, Int) throws -> Void
+    to frontier: SequenceNumber, batches body: (TailBatch, RawSpan) throws -> Void
   ) throws -> Bool {
     try tail.advance(to: frontier, batches: body)
   }

@@ -10,6 +10,19 @@
 
 internal import PenstockCore
 
+/// A batch as a tail meets it.
+struct TailBatch {
+  var segment: SegmentName
+  var line: BatchLine
+  /// Where it begins in the segment.
+  var offset: Int
+  var alignment: Int
+
+  /// Where its content begins in the segment.
+  var contentOffset: Int { offset + BatchLine.textByteCount }
+  var end: Int { contentOffset + Int(line.byteCount) }
+}
+
 /// Reads batches behind a place of a log.
 struct LogTail<Files: FileSystem>: ~Copyable {
   private let files: Files
@@ -49,29 +62,26 @@ struct LogTail<Files: FileSystem>: ~Copyable {
   mutating func advance(
     to frontier: SequenceNumber, _ body: (RawSpan, ByteRange, SequenceNumber) throws -> Void
   ) throws -> Bool {
-    while let line = try nextBatch(upTo: frontier) {
-      let start = place.offset - heldStart + BatchLine.textByteCount
-      let given = place.sequence
-      do {
-        let content = memory.bytes(start..<(start + Int(line.byteCount)))
-        var lines = BatchContent(firstSequence: line.firstSequence)
-        while let (sequence, range) = lines.next(in: content) {
-          if sequence > given { try body(content, range, sequence) }
-        }
+    let given = place.sequence
+    return try advance(to: frontier) { batch, content in
+      var lines = BatchContent(firstSequence: batch.line.firstSequence)
+      while let (sequence, range) = lines.next(in: content) {
+        if sequence > given { try body(content, range, sequence) }
       }
-      pass(line)
     }
-    return place.sequence >= frontier
   }
 
-  /// Calls `body` with the place of each whole batch behind the place up to `frontier`: its segment,
-  /// where in it the batch stands, and the alignment there. Returns whether everything was found.
+  /// Calls `body` with each batch behind the place up to `frontier`, and its content. Returns whether
+  /// everything was found.
   mutating func advance(
-    to frontier: SequenceNumber, batches body: (SegmentName, ByteRange, Int) throws -> Void
+    to frontier: SequenceNumber, batches body: (TailBatch, RawSpan) throws -> Void
   ) throws -> Bool {
     while let line = try nextBatch(upTo: frontier) {
-      let end = place.offset + BatchLine.textByteCount + Int(line.byteCount)
-      if let segment = place.segment { try body(segment, place.offset..<end, place.alignment) }
+      guard let segment = place.segment else { return false }
+      let batch = TailBatch(
+        segment: segment, line: line, offset: place.offset, alignment: place.alignment)
+      let start = place.offset - heldStart + BatchLine.textByteCount
+      try body(batch, memory.bytes(start..<(start + Int(line.byteCount))))
       pass(line)
     }
     return place.sequence >= frontier

@@ -33,6 +33,17 @@ package final class StoreReader<Files: FileSystem> {
     store = found
   }
 
+  /// The manifest as it is now.
+  func manifest() throws(ReadError) -> Manifest {
+    do throws(ManifestError) {
+      try manifests.manifest.refresh(files, layout)
+      return manifests.manifest
+    } catch {
+      if case .file(let failure) = error { throw .failed(failure) }
+      throw .unusable(error.description)
+    }
+  }
+
   /// The last event of each log.
   package func lastStored() throws(ReadError) -> [LogNumber: SequenceNumber] {
     try places(Query()).mapValues(\.sequence)

@@ -91,7 +91,8 @@ struct StoreSnapshot<Files: FileSystem> {
       let archived = archive.archivedThrough(log)
       var view: LogView?
       do throws(LogError) {
-        if live.contains(log) {
+        // Nothing of the live segments is asked for when all that is lies in tables.
+        if live.contains(log), query.throughAll > archive.coveredThrough(log) {
           view = try LogView.read(
             files, layout, log: log, after: archived, frontier: frontier.sequence, store: store,
             acceptsHoles: lost.contains(log))

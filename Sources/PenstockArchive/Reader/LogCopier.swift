@@ -55,8 +55,9 @@ package final class LogCopier<Files: FileSystem> {
       if let frontier = tail.frontier, frontier <= tail.sequence, tail.isUnderItsLease { return }
       if let frontier = tail.frontier, tail.isUnderItsLease {
         var stretch: Stretch?
-        let isComplete = try tail.advance(to: frontier) { segment, range, alignment in
-          try add(segment, range, alignment: alignment, &stretch, body)
+        let isComplete = try tail.advance(to: frontier) { batch, _ in
+          try add(
+            batch.segment, batch.offset..<batch.end, alignment: batch.alignment, &stretch, body)
         }
         try finish(&stretch, body)
         if isComplete { return }
@@ -105,7 +106,7 @@ package final class LogCopier<Files: FileSystem> {
   /// Looks through the live segments for what comes behind what was told.
   private func lookAgain(_ body: (SegmentName, ByteRange) throws -> Void) throws {
     let frontier = DurableFrontier.read(reader.layout, reader.store, log)
-    let view = try view(frontier)
+    let view = try LiveView.read(reader, log, frontier).view
     if segment > .none, let first = view.segments.first, first.name.number > segment,
       !isWhole(before: first.name.number)
     {
@@ -144,21 +145,5 @@ package final class LogCopier<Files: FileSystem> {
   /// Whether nothing of the log is missing between what was told and the segment `first`.
   private func isWhole(before first: SegmentNumber) -> Bool {
     hasBegun && segment.next == first
-  }
-
-  private func view(_ frontier: DurableFrontier) throws -> LogView {
-    var previous = SegmentNumber.none
-    while true {
-      let archived = try Manifest.read(reader.files, reader.layout).archivedThrough(log)
-      do throws(LogError) {
-        return try LogView.read(
-          reader.files, reader.layout, log: log, after: archived, frontier: frontier.sequence,
-          store: reader.store, acceptsHoles: archived == previous && archived > .none)
-      } catch {
-        guard error == .changed else { throw ReadError(error, reader.layout.live) }
-        previous = archived
-        System.sleep(nanoseconds: 1_000_000)
-      }
-    }
   }
 }
