@@ -143,6 +143,9 @@ final class FollowedLog<Files: FileSystem> {
   /// Whether the place was found under the lease that the frontier is of.
   var isUnderItsLease: Bool { tail.place.epoch == epoch }
 
+  /// Whether the page is that of the lease the place was found under, as far as was looked.
+  var isCurrent: Bool { frontier != nil && isUnderItsLease }
+
   /// Looks for the page of the current lease.
   func map() {
     epoch = LeaseHolder(ofLog: log, layout)?.epoch

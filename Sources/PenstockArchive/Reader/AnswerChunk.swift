@@ -47,10 +47,7 @@ package struct AnswerChunk: ~Copyable {
   }
 
   private mutating func makeRoom(_ byteCount: Int) {
-    guard byteCount > memory.byteCount - end else { return }
-    var larger = AlignedBuffer(byteCount: end + byteCount)
-    larger.copy(memory.bytes(0..<end), to: 0)
-    memory = larger
+    if byteCount > memory.byteCount - end { memory.grow(to: end + byteCount, keeping: end) }
   }
 
   /// Where the piece lies, with its line in front.

@@ -105,9 +105,7 @@ struct TableWindow: ~Copyable {
     // A single event may be larger than what was granted.
     let missing = lineByteCount + byteCount - memory.byteCount
     guard missing > 0 else { return }
-    var larger = AlignedBuffer(byteCount: memory.byteCount + missing)
-    larger.copy(memory.bytes(0..<lineByteCount), to: 0)
-    memory = larger
+    memory.grow(to: memory.byteCount + missing, keeping: lineByteCount)
   }
 
   private mutating func cut(to count: Int) {

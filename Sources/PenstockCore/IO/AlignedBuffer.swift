@@ -153,6 +153,13 @@ package struct AlignedBuffer: ~Copyable {
       as: UInt8.self, repeating: byte, count: range.count)
   }
 
+  /// Takes larger memory, and keeps the first `count` bytes.
+  package mutating func grow(to byteCount: Int, keeping count: Int) {
+    var larger = AlignedBuffer(byteCount: byteCount)
+    if count > 0 { larger.copy(bytes(0..<count), to: 0) }
+    self = larger
+  }
+
   /// Moves the bytes of `range` to `offset`; the two may overlap.
   package mutating func move(_ range: ByteRange, to offset: Int) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)

@@ -58,6 +58,14 @@ enum Role {
       return ArchiverProcess.run(
         layout: place.layout, store: place.store, control: place.control,
         finishes: try arguments.number("--finish") == 1)
+    case "everstore":
+      guard let listener = place.descriptors.first else {
+        throw CommandFailure("no socket was passed for Everstore's clients")
+      }
+      return EverstoreProcess.run(
+        layout: place.layout, shardCount: try arguments.number("--shards"),
+        width: try arguments.number("--width", in: 1...HostOptions.shardCountMax),
+        control: place.control, listener: listener)
     case "reader":
       guard let listener = place.descriptors.first else {
         throw CommandFailure("no socket was passed for lent connections")

@@ -93,7 +93,7 @@ struct Serve: ParsableCommand {
     try Endpoints.write(sockets.endpoints, options.layout)
     announce(options, description.store, sockets)
     let host = Host(
-      options, store: description.store, sockets: sockets, control: control, retired: retired,
+      options, description, sockets: sockets, control: control, retired: retired,
       signals: signals)
     let status = host.run()
     // What is left of these says nothing wrong, and the next host replaces it.
@@ -151,6 +151,11 @@ struct Serve: ParsableCommand {
         throw ValidationError("\(error)")
       }
     }
+    let everstore = urls.filter { $0.scheme == .everstoreTCP }
+    guard everstore.count <= 1 else {
+      throw ValidationError("one listener of everstore+tcp is enough")
+    }
+    urls.removeAll { $0.scheme == .everstoreTCP }
     guard urls.count <= Limits.listenerCountMax else {
       throw ValidationError("at most \(Limits.listenerCountMax) listeners")
     }
@@ -185,6 +190,7 @@ struct Serve: ParsableCommand {
       layout: layout, listeners: urls, shardCount: count, backend: backend, template: template,
       eventByteCountMax: event, segmentByteCount: segment, sealAgeNanoseconds: age,
       sealsOnStop: sealOnStop)
+    options.everstore = everstore.first
     options.archive = try archiveSettings()
     return options
   }

@@ -29,6 +29,7 @@ final class Host {
 
   private let options: HostOptions
   private let store: StoreIdentifier
+  private let journalHashWidth: Int
   private var sockets: HostSockets
   private var roles: [ManagedRole] = []
   private let logCount: Int
@@ -55,11 +56,13 @@ final class Host {
   ///   - retired: logs without a shard that still have to be sealed.
   ///   - signals: a descriptor with the signals of `watchedSignals`.
   init(
-    _ options: HostOptions, store: StoreIdentifier, sockets: HostSockets, control: ControlServer,
+    _ options: HostOptions, _ description: StoreDescription, sockets: HostSockets,
+    control: ControlServer,
     retired: [LogNumber], signals: Int32
   ) {
     self.options = options
-    self.store = store
+    store = description.store
+    journalHashWidth = description.journalHashWidth
     self.sockets = sockets
     self.signals = signals
     controlServer = control
@@ -69,6 +72,7 @@ final class Host {
     roles.append(ManagedRole(.archiver))
     roles.append(ManagedRole(.preparer))
     roles.append(ManagedRole(.reader))
+    if options.everstore != nil { roles.append(ManagedRole(.everstore)) }
     if penstock_is_terminal(1) {
       liveLine = LiveLine(options.layout, store, shardCount: options.shardCount)
     }
@@ -157,6 +161,10 @@ final class Host {
     case .reader:
       RoleProcess.start(
         arguments: options.readerArguments(store), descriptors: [sockets.reader], names: ["reader"])
+    case .everstore:
+      RoleProcess.start(
+        arguments: options.everstoreArguments(store, width: journalHashWidth),
+        descriptors: [sockets.everstore], names: ["everstore"])
     }
   }
 

@@ -7,6 +7,8 @@ internal import PenstockCore
 struct HostOptions {
   var layout: StoreLayout
   var listeners: [ListenerURL]
+  /// Where Everstore's protocol is spoken, if it is.
+  var everstore: ListenerURL?
   var shardCount: Int
   var backend: BackendChoice
   var template: String
@@ -41,7 +43,7 @@ struct HostOptions {
   /// The schemes of all sockets a shard is given: those of the listeners, and its own when there are
   /// others that pass requests on to it.
   var listenerSchemes: [ListenerURL.Scheme] {
-    listeners.map(\.scheme) + (shardCount > 1 ? [.shardUnix] : [])
+    listeners.map(\.scheme) + (hasShardSockets ? [.shardUnix] : [])
   }
 
   /// The arguments of a process that recovers a log no shard serves, seals it and ends.
@@ -69,6 +71,17 @@ struct HostOptions {
   func readerArguments(_ store: StoreIdentifier) -> [String] {
     ["reader", "--data", layout.root, "--store", store.text]
   }
+
+  /// - Parameter width: logs journals are spread over.
+  func everstoreArguments(_ store: StoreIdentifier, width: Int) -> [String] {
+    [
+      "everstore", "--data", layout.root, "--store", store.text, "--shards", "\(shardCount)",
+      "--width", "\(width)",
+    ]
+  }
+
+  /// Whether each shard has an address of its own: others pass requests on to it.
+  var hasShardSockets: Bool { shardCount > 1 || everstore != nil }
 
   func archiverArguments(_ store: StoreIdentifier) -> [String] {
     [

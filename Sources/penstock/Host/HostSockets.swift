@@ -26,6 +26,8 @@ struct HostSockets {
   private(set) var endpoints: [Endpoint] = []
   /// Where shards lend connections to the reader.
   private(set) var reader: Int32 = -1
+  /// Where Everstore's clients connect.
+  private(set) var everstore: Int32 = -1
   /// The smallest receive buffer the kernel granted a datagram socket, in bytes.
   private(set) var receiveByteCount: Int?
 
@@ -36,8 +38,17 @@ struct HostSockets {
       try open(listener, name, shardCount: options.shardCount)
     }
     reader = try HostSockets.listenForReader(options.layout.readerSocket)
-    guard options.shardCount > 1 else { return }
+    if let url = options.everstore { try openEverstore(url) }
+    guard options.hasShardSockets else { return }
     for shard in 0..<options.shardCount { try openShardSocket(shard, options) }
+  }
+
+  private mutating func openEverstore(_ url: ListenerURL) throws(ListenFailure) {
+    try HostSockets.checkIsFree(url)
+    everstore = open(url, 0)
+    guard everstore >= 0 else { throw ListenFailure(url: url, code: -everstore) }
+    let bound = url.bound(to: UInt16(max(0, penstock_bound_port(everstore))))
+    endpoints.append(Endpoint(name: url.scheme.name, url: bound.description, shard: 0))
   }
 
   private static func listenForReader(_ path: String) throws(ListenFailure) -> Int32 {
@@ -82,11 +93,7 @@ struct HostSockets {
     throws(ListenFailure)
   {
     var bound = url
-    if case .address(let host, let port) = url.place, port != 0 {
-      let result = unsafe penstock_address_is_free(
-        host, port, url.scheme == .syslogUDP, HostOptions.bindRetryMilliseconds)
-      guard result == 0 else { throw ListenFailure(url: url, code: -result) }
-    }
+    try HostSockets.checkIsFree(url)
     for shard in 0..<shardCount {
       let descriptor = open(bound, shard)
       guard descriptor >= 0 else { throw ListenFailure(url: bound, code: -descriptor) }
@@ -105,6 +112,14 @@ struct HostSockets {
       _ = penstock_spread_datagrams(
         descriptors[0][descriptors[0].count - 1], UInt32(shardCount))
     }
+  }
+
+  /// Refuses an address somebody else has.
+  private static func checkIsFree(_ url: ListenerURL) throws(ListenFailure) {
+    guard case .address(let host, let port) = url.place, port != 0 else { return }
+    let result = unsafe penstock_address_is_free(
+      host, port, url.scheme == .syslogUDP, HostOptions.bindRetryMilliseconds)
+    guard result == 0 else { throw ListenFailure(url: url, code: -result) }
   }
 
   private func open(_ url: ListenerURL, _ shard: Int) -> Int32 {
@@ -134,7 +149,7 @@ struct HostSockets {
       }
       _ = penstock_close(descriptor)
     }
-    if options.shardCount > 1, let own = descriptors[shard].last { _ = penstock_close(own) }
+    if options.hasShardSockets, let own = descriptors[shard].last { _ = penstock_close(own) }
     descriptors[shard] = []
     return dropped
   }
@@ -146,7 +161,7 @@ struct HostSockets {
       if case .path(let path) = listener.place { _ = try? LinuxFileSystem().unlink(path) }
     }
     _ = try? LinuxFileSystem().unlink(options.layout.readerSocket)
-    guard options.shardCount > 1 else { return }
+    guard options.hasShardSockets else { return }
     for shard in 0..<options.shardCount {
       _ = try? LinuxFileSystem().unlink(options.layout.shardSocket(LogNumber(UInt8(shard))))
     }

@@ -2,6 +2,7 @@
 //
 //     url     = scheme "://" ( host ":" port | path )
 //     scheme  = "syslog+udp" | "syslog+tcp" | "line+tcp" | "line+unix"
+//             | "everstore+tcp"
 //     host    = name | IPv4 | "[" IPv6 "]"
 //     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one
 //     path    = a file path                     ; line+unix, and only there
@@ -17,6 +18,8 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     case syslogTCP = "syslog+tcp"
     case lineTCP = "line+tcp"
     case lineUnix = "line+unix"
+    /// Everstore's protocol, which has a process of its own.
+    case everstoreTCP = "everstore+tcp"
     /// A shard's own address, made by the host.
     case shardUnix = "shard+unix"
 
@@ -25,7 +28,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       switch self {
       case .syslogUDP: .syslogDatagram
       case .syslogTCP: .syslogStream
-      case .lineTCP, .lineUnix, .shardUnix: .line
+      case .lineTCP, .lineUnix, .shardUnix, .everstoreTCP: .line
       }
     }
 

@@ -8,7 +8,7 @@ struct ManagedRole {
     case shard(Int)
     /// Recovers and seals a log that no shard serves, then ends for good.
     case retired(LogNumber)
-    case preparer, archiver, reader
+    case preparer, archiver, reader, everstore
   }
 
   let kind: Kind
@@ -33,6 +33,7 @@ struct ManagedRole {
     case .preparer: "preparer"
     case .archiver: "archiver"
     case .reader: "reader"
+    case .everstore: "everstore"
     }
   }
 
@@ -40,7 +41,7 @@ struct ManagedRole {
   var isShard: Bool {
     switch kind {
     case .shard, .retired: true
-    case .preparer, .archiver, .reader: false
+    case .preparer, .archiver, .reader, .everstore: false
     }
   }
 

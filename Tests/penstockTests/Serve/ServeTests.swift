@@ -117,7 +117,8 @@ import Testing
     let store = try ServedStore()
     try store.start(shards: 3)
     let roles = try store.roles()
-    #expect(roles.keys.sorted() == ["archiver", "preparer", "reader", "shard 0", "shard 1", "shard 2"])
+    #expect(
+      roles.keys.sorted() == ["archiver", "preparer", "reader", "shard 0", "shard 1", "shard 2"])
     store.kill()
     try store.wait("the roles are gone") {
       !roles.values.contains { ServedStore.isAlive($0) }

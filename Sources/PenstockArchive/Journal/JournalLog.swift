@@ -1,0 +1,248 @@
+// The index of one log's journals: fed by its tail, asked for sizes and runs.
+
+internal import PenstockCore
+
+/// The journals of one log.
+final class JournalLog<Files: FileSystem> {
+  let reader: StoreReader<Files>
+  let log: LogNumber
+  private let key: UInt64
+  private let tail: FollowedLog<Files>
+  private(set) var runs = JournalRuns(floor: 0)
+  private var hasBegun = false
+  private var lines: RunReader<Files>
+
+  init(_ reader: StoreReader<Files>, _ log: LogNumber, key: UInt64) {
+    self.reader = reader
+    self.log = log
+    self.key = key
+    tail = FollowedLog(reader, log, LogPlace(.none))
+    lines = RunReader(reader.files, reader.layout, log)
+  }
+
+  /// Lends the lines of a run; false when they are not there any more, because they were archived.
+  func read(_ run: JournalRun, _ body: (RawSpan) -> Void) throws(ReadError) -> Bool {
+    try lines.read(run, body)
+  }
+
+  // MARK: - What comes
+
+  func refresh(looks: Bool) throws {
+    if looks || !hasBegun {
+      tail.map()
+      try forgetArchived()
+    }
+    guard hasBegun else { return try lookAgain() }
+    // Under another lease than the one the place was found under, the log goes on elsewhere. While
+    // nobody holds it, or recovers it, nothing is acknowledged.
+    if !tail.isCurrent { tail.map() }
+    guard let frontier = tail.frontier else { return }
+    guard tail.isUnderItsLease else { return try lookAgain() }
+    guard frontier > tail.sequence else { return }
+    if try !follow(to: frontier) { try lookAgain() }
+  }
+
+  private func follow(to frontier: SequenceNumber) throws -> Bool {
+    var runs = JournalRuns(floor: 0)
+    swap(&runs, &self.runs)
+    defer { swap(&runs, &self.runs) }
+    return try tail.advance(to: frontier) { batch, content in
+      take(
+        content, from: batch.line.firstSequence, batch.segment, at: batch.contentOffset, &runs)
+      runs.through = max(runs.through, batch.line.lastSequence.value)
+    }
+  }
+
+  /// What is archived is read from tables: its segments are let go, so that they can be.
+  private func forgetArchived() throws {
+    let manifest = try reader.manifest()
+    runs.forget(through: manifest.coveredThrough(log).value)
+    lines.close(through: manifest.archivedThrough(log))
+  }
+
+  /// Takes in what the live segments hold behind what is known.
+  private func lookAgain() throws {
+    let frontier = DurableFrontier.read(reader.layout, reader.store, log)
+    let (view, archived) = try LiveView.read(reader, log, frontier)
+    if !hasBegun { runs = JournalRuns(floor: archived.value) }
+    var content = BatchReader(reader.files)
+    var place = LogPlace(SequenceNumber(runs.through))
+    walk: for segment in view.segments {
+      for batch in segment.batches {
+        guard batch.isProved else { break walk }
+        place.segment = segment.name
+        place.alignment = segment.alignment
+        place.offset = (batch.end + segment.alignment - 1) / segment.alignment * segment.alignment
+        place.batch = batch.line.number
+        guard batch.line.eventCount > 0, batch.line.lastSequence.value > runs.through else {
+          continue
+        }
+        do throws(LogError) {
+          try content.load(batch, of: segment)
+        } catch {
+          throw ReadError(error, segment.path)
+        }
+        take(
+          content.content, from: batch.line.firstSequence, segment.name,
+          at: batch.content.lowerBound, &runs)
+        runs.through = batch.line.lastSequence.value
+      }
+    }
+    runs.through = max(runs.through, archived.value)
+    place.sequence = SequenceNumber(runs.through)
+    place.epoch = frontier.epoch
+    tail.move(to: place)
+    hasBegun = true
+  }
+
+  /// Takes the lines of journals in a batch.
+  private func take(
+    _ content: RawSpan, from first: SequenceNumber, _ segment: SegmentName, at offset: Int,
+    _ runs: inout JournalRuns
+  ) {
+    var lines = BatchContent(firstSequence: first)
+    var open: OpenRun?
+    while let (sequence, range) = lines.next(in: content) {
+      let start = range.lowerBound + Timestamp.textByteCount + 1
+      guard start < range.upperBound, content.byte(at: start) == Byte.slash,
+        sequence.value > runs.through
+      else { continue }
+      let nameEnd = content.nearIndex(of: Byte.space, from: start, to: range.upperBound)
+      let byteCount = JournalText.byteCount(content, range)
+      if var run = open, run.goesOn(content, range, nameEnd, sequence.value) {
+        run.add(range, byteCount)
+        open = run
+        continue
+      }
+      open?.close(content, segment, offset, &runs)
+      open = OpenRun(
+        key: JournalKey.journal(content.extracting(start..<nameEnd), key: key),
+        first: sequence.value, range: range, nameEnd: nameEnd, textByteCount: byteCount)
+    }
+    open?.close(content, segment, offset, &runs)
+  }
+
+  /// A run whose end was not met yet.
+  private struct OpenRun {
+    var key: UInt64
+    var first: UInt64
+    var count: UInt32 = 1
+    /// The lines so far, without the last LF.
+    var range: ByteRange
+    let nameByteCount: Int
+    var textByteCount: Int
+
+    init(key: UInt64, first: UInt64, range: ByteRange, nameEnd: Int, textByteCount: Int) {
+      self.key = key
+      self.first = first
+      self.range = range
+      nameByteCount = nameEnd - range.lowerBound
+      self.textByteCount = textByteCount
+    }
+
+    /// Whether a line follows on: behind the last one, of the same time and journal.
+    func goesOn(_ span: RawSpan, _ line: ByteRange, _ nameEnd: Int, _ sequence: UInt64) -> Bool {
+      line.lowerBound == range.upperBound + 1 && sequence == first + UInt64(count)
+        && nameEnd - line.lowerBound == nameByteCount
+        && span.holds(line.lowerBound, nameByteCount, of: span, at: range.lowerBound)
+    }
+
+    mutating func add(_ line: ByteRange, _ byteCount: Int) {
+      range = range.lowerBound..<line.upperBound
+      count += 1
+      textByteCount += byteCount
+    }
+
+    func close(
+      _ span: RawSpan, _ segment: SegmentName, _ offset: Int, _ runs: inout JournalRuns
+    ) {
+      var run = JournalRun(
+        segment: segment.number.value, offset: UInt32(offset + range.lowerBound))
+      run.first = first
+      run.count = count
+      run.byteCount = UInt32(range.count)
+      run.checksum = span.extracting(range).checksum()
+      runs.append(key, run, textByteCount: UInt64(textByteCount))
+    }
+  }
+
+  // MARK: - What is asked
+
+  /// The journal's newest run that is kept, or -1, and its text up to now.
+  func byteCount(of name: [UInt8]) throws -> UInt64 {
+    let number = JournalKey.journal(name.rawSpan, key: key)
+    guard let entry = runs.entries[number] else {
+      guard runs.floor > 0 else { return 0 }
+      let base = try measure(name, through: runs.floor)
+      runs.entries[number] = JournalEntry(run: -1, base: base)
+      return base
+    }
+    return try base(of: name, number, entry) + entry.textByteCount
+  }
+
+  /// The text before the index began.
+  private func base(of name: [UInt8], _ number: UInt64, _ entry: JournalEntry) throws -> UInt64 {
+    if let base = entry.base { return base }
+    // What is at or before the floor is measured; of it the index has met what its runs do not hold.
+    var met = entry.textByteCount
+    var run = entry.run
+    while runs.isKept(run) {
+      met = runs[run].textStart
+      run = runs[run].previous
+    }
+    let measured = try measure(name, through: runs.floor)
+    let base = measured >= met ? measured - met : 0
+    runs.entries[number]?.base = base
+    return base
+  }
+
+  func byteCount(of name: [UInt8], through sequence: UInt64) throws -> UInt64 {
+    let number = JournalKey.journal(name.rawSpan, key: key)
+    let whole = try byteCount(of: name)
+    guard let entry = runs.entries[number], let base = entry.base else { return whole }
+    var run = entry.run
+    while runs.isKept(run) {
+      if runs[run].last <= sequence { return base + runs[run].textEnd }
+      guard runs[run].first > sequence else { break }
+      run = runs[run].previous
+    }
+    // Within a run, or before all of them.
+    return try measure(name, through: sequence)
+  }
+
+  /// The text of the events up to `sequence`, counted in the files.
+  private func measure(_ name: [UInt8], through sequence: UInt64) throws -> UInt64 {
+    guard sequence > 0 else { return 0 }
+    var cursor = try older(name, through: sequence)
+    var event = StoredEvent()
+    var byteCount: UInt64 = 0
+    while try cursor.next(&event) {
+      byteCount += UInt64(JournalText.overheadByteCount + event.fields.payload.count)
+    }
+    return byteCount
+  }
+
+  /// The events of a journal up to `sequence`, from the files.
+  func older(_ name: [UInt8], through sequence: UInt64) throws(ReadError) -> StoreCursor<Files> {
+    var query = Query()
+    query.selection.streams = [Glob(literal: Escape.decode(name.rawSpan) ?? name)]
+    query.log = log
+    query.throughAll = SequenceNumber(sequence)
+    query.leavesProvisionalOut = true
+    return try reader.read(query)
+  }
+
+  /// The journal's runs that hold text of `range`, newest first, and its text before them.
+  func runs(of name: [UInt8], _ range: Range<UInt64>) throws -> (runs: [JournalRun], base: UInt64) {
+    let number = JournalKey.journal(name.rawSpan, key: key)
+    _ = try byteCount(of: name)
+    guard let entry = runs.entries[number], let base = entry.base else { return ([], 0) }
+    var found: [JournalRun] = []
+    var run = entry.run
+    while runs.isKept(run), base + runs[run].textEnd > range.lowerBound {
+      if base + runs[run].textStart < range.upperBound { found.append(runs[run]) }
+      run = runs[run].previous
+    }
+    return (found, base)
+  }
+}

@@ -1,0 +1,234 @@
+// One client of Everstore's protocol: its bytes in and out, its transactions, its read in progress.
+
+internal import CShims
+internal import PenstockArchive
+internal import PenstockCore
+
+/// A transaction that is open.
+struct EverstoreTransaction {
+  /// The journal, escaped.
+  var name: [UInt8]
+  /// What the transaction saw of the journal's log, and of the journal.
+  var position: SequenceNumber
+  var byteCount: UInt64
+}
+
+/// A client's connection.
+final class EverstoreSession {
+  let descriptor: Int32
+  private var input = AlignedBuffer(byteCount: 64 << 10)
+  private var start = 0
+  private var end = 0
+  var output = TextBuffer(byteCount: 64 << 10)
+  private var sent = 0
+  var transactions: [UInt32: EverstoreTransaction] = [:]
+  /// A READ whose parts are not all written.
+  var read: EverstoreRead?
+  /// The client will send no more, or was refused.
+  private(set) var hasEnded = false
+  /// Commits on their way.
+  var commitCount = 0
+
+  /// Largest message, in bytes: one slot of events, and their types and names.
+  static let messageByteCountMax = (1 << 20) + (64 << 10)
+  /// Output beyond which a client is not read, and a READ waits, in bytes.
+  static let outputByteCountMax = 256 << 10
+  /// Transactions one client may have open: some 100 bytes each.
+  static let transactionCountMax = 65_536
+
+  init(_ descriptor: Int32) {
+    self.descriptor = descriptor
+    for byte in EverstoreHeader.greeting { output.put(byte) }
+  }
+
+  deinit { _ = penstock_close(descriptor) }
+
+  var hasOutput: Bool { sent < output.byteCount }
+  /// Whether its requests are taken now.
+  var isReady: Bool { read == nil && output.byteCount - sent < EverstoreSession.outputByteCountMax }
+  /// Whether it is over: nothing comes, nothing is to go.
+  var isOver: Bool { hasEnded && read == nil && !hasOutput && commitCount == 0 && !hasMessage }
+
+  func drop() {
+    hasEnded = true
+    start = end
+    read = nil
+    output.removeAll()
+    sent = 0
+  }
+
+  // MARK: - In
+
+  /// Takes the bytes that are there.
+  func receive() {
+    makeRoom()
+    guard end < input.byteCount else { return }
+    let count = unsafe penstock_receive(
+      descriptor, input.address(end..<input.byteCount), input.byteCount - end)
+    if count > 0 {
+      end += Int(count)
+    } else if count != Int64(-System.again) {
+      hasEnded = true
+      if count < 0 { drop() }
+    }
+  }
+
+  private func makeRoom() {
+    if start == end {
+      start = 0
+      end = 0
+    } else if input.byteCount - end < input.byteCount / 2, start > 0 {
+      input.move(start..<end, to: 0)
+      end -= start
+      start = 0
+    }
+    guard end == input.byteCount, let header, input.byteCount < wholeByteCount(header) else {
+      return
+    }
+    let capacity = min(2 * input.byteCount, EverstoreSession.messageByteCountMax + (64 << 10))
+    input.move(start..<end, to: 0)
+    end -= start
+    start = 0
+    input.grow(to: capacity, keeping: end)
+  }
+
+  private var header: EverstoreHeader? {
+    end - start >= EverstoreHeader.byteCount ? EverstoreHeader(input, at: start) : nil
+  }
+
+  private func wholeByteCount(_ header: EverstoreHeader) -> Int {
+    EverstoreHeader.byteCount + Int(header.byteCount)
+  }
+
+  /// Whether a whole message is there.
+  var hasMessage: Bool { header.map { end - start >= wholeByteCount($0) } ?? false }
+
+  /// Lends the next message, header and body; false when none is whole. A message that is too large
+  /// ends the session.
+  func next(_ body: (EverstoreHeader, RawSpan, ByteRange) -> Void) -> Bool {
+    guard let header else { return false }
+    guard header.byteCount <= EverstoreSession.messageByteCountMax else {
+      put(error: .unknown, header)
+      hasEnded = true
+      start = end
+      return false
+    }
+    guard hasMessage else { return false }
+    let first = start + EverstoreHeader.byteCount
+    let range = first..<(first + Int(header.byteCount))
+    start = range.upperBound
+    let message = EverstoreBytes(input, range)
+    body(header, message.bytes.rawSpan, 0..<message.bytes.count)
+    return true
+  }
+
+  // MARK: - Out
+
+  func put(
+    _ type: EverstoreType, _ request: UInt32, worker: UInt32, properties: UInt32 = 0,
+    _ numbers: [UInt32], byte: UInt8? = nil, payloadByteCount: Int = 0
+  ) {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(EverstoreHeader.byteCount + 4 * numbers.count + 1)
+    let size = UInt32(4 * numbers.count + (byte == nil ? 0 : 1) + payloadByteCount)
+    for number in [type.rawValue, size, request, properties, worker] + numbers {
+      for shift in stride(from: UInt32(0), to: 32, by: 8) {
+        bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+      }
+    }
+    if let byte { bytes.append(byte) }
+    if sent == output.byteCount {
+      output.removeAll()
+      sent = 0
+    }
+    output.put(bytes.rawSpan)
+  }
+
+  func put(error: EverstoreError, _ header: EverstoreHeader) {
+    put(.error, header.request, worker: header.worker, [error.rawValue])
+  }
+
+  /// Sends what the kernel takes.
+  func send() {
+    while sent < output.byteCount {
+      let count = unsafe penstock_send(
+        descriptor, output.memory.address(sent..<output.byteCount), output.byteCount - sent)
+      guard count >= 0 else {
+        if count != Int64(-System.again) { drop() }
+        return
+      }
+      sent += Int(count)
+    }
+    output.removeAll()
+    sent = 0
+  }
+}
+
+/// A message's bytes, taken out of the buffer: what is done with them may change the session.
+private struct EverstoreBytes {
+  let bytes: [UInt8]
+
+  init(_ memory: borrowing AlignedBuffer, _ range: ByteRange) {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(range.count)
+    memory.bytes(range).append(to: &bytes)
+    self.bytes = bytes
+  }
+}
+
+/// A READ that is answered part by part.
+final class EverstoreRead {
+  private let header: EverstoreHeader
+  private let worker: UInt32
+  private let text: JournalTextReader<LinuxFileSystem>
+  private var part = TextBuffer(byteCount: 2 * EverstoreRead.partByteCount)
+
+  /// Bytes of a part, as Everstore's buffers had them.
+  static let partByteCount = (64 << 10) - 24
+
+  init(_ header: EverstoreHeader, worker: UInt32, _ text: JournalTextReader<LinuxFileSystem>) {
+    self.header = header
+    self.worker = worker
+    self.text = text
+  }
+
+  /// Writes parts while the client takes them; true at the end.
+  func advance(_ session: EverstoreSession) -> Bool {
+    do {
+      while session.output.byteCount < EverstoreSession.outputByteCountMax {
+        // One part ahead: the last one must not be empty when there were others, or adapters lose
+        // what they have.
+        if try text.next(&part, upTo: 2 * EverstoreRead.partByteCount) {
+          write(session, 0..<EverstoreRead.partByteCount, hasMore: true)
+          part.removeFirst(EverstoreRead.partByteCount)
+          continue
+        }
+        while part.byteCount > 2 * EverstoreRead.partByteCount {
+          write(session, 0..<EverstoreRead.partByteCount, hasMore: true)
+          part.removeFirst(EverstoreRead.partByteCount)
+        }
+        part.removeLast()
+        if part.byteCount > EverstoreRead.partByteCount {
+          let half = part.byteCount / 2
+          write(session, 0..<half, hasMore: true)
+          part.removeFirst(half)
+        }
+        write(session, 0..<part.byteCount, hasMore: false)
+        return true
+      }
+      return false
+    } catch {
+      ShardProcess.say("everstore", "a journal cannot be read: \(error)")
+      session.put(error: .unreadable, header)
+      return true
+    }
+  }
+
+  private func write(_ session: EverstoreSession, _ range: ByteRange, hasMore: Bool) {
+    session.put(
+      .read, header.request, worker: worker,
+      properties: hasMore ? EverstoreHeader.hasMore : 0, [UInt32(range.count)],
+      payloadByteCount: range.count)
+    part.copy(range, to: &session.output)
+  }
+}

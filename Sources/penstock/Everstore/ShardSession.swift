@@ -1,0 +1,148 @@
+// A session of the line protocol with one shard: requests go out without waiting, answers come in
+// their order.
+
+internal import CShims
+internal import PenstockCore
+
+/// The line protocol's answer to a commit.
+enum CommitAnswer: Equatable {
+  /// Stored: the last event's number.
+  case stored(last: UInt64)
+  case conflict
+  /// What the transaction saw is further back than the shard remembers.
+  case tooOld
+  case refused
+  /// The session has ended: it was done or not.
+  case unavailable
+
+  init(_ line: [UInt8]) {
+    let span = line.rawSpan
+    if span.hasBytes("CONFLICT ", at: 0) {
+      self = .conflict
+    } else if span.hasBytes("ERR too-old", at: 0) {
+      self = .tooOld
+    } else if span.hasBytes("OK shard=", at: 0) {
+      let words = line.split(separator: Byte.space).map(Array.init)
+      guard words.count == 4, let first = CommitAnswer.number(words[2], "first="),
+        let count = CommitAnswer.number(words[3], "count=")
+      else {
+        self = .refused
+        return
+      }
+      self = .stored(last: UInt64(first + count - 1))
+    } else {
+      self = span.hasBytes("ERR unavailable", at: 0) ? .unavailable : .refused
+    }
+  }
+
+  private static func number(_ word: [UInt8], _ key: StaticString) -> Int? {
+    let span = word.rawSpan
+    guard span.hasBytes(key, at: 0) else { return nil }
+    return span.decimal(key.utf8CodeUnitCount..<word.count)
+  }
+}
+
+/// A session with one shard, and who waits in it.
+final class ShardSession<Waiter> {
+  private let path: String
+  private(set) var descriptor: Int32 = -1
+  private var output: [UInt8] = []
+  private var sent = 0
+  private var input: [UInt8] = []
+  private var waiting: [Waiter] = []
+  private var firstWaiting = 0
+  private var triedAt: Int64 = 0
+
+  /// Requests waiting to be sent, in bytes, beyond which no more are taken: some slots' worth.
+  private static var outputByteCountMax: Int { 8 << 20 }
+  /// Pause between two attempts to connect, in nanoseconds.
+  private static var retryNanoseconds: Int64 { 20_000_000 }
+
+  init(_ path: String) { self.path = path }
+  deinit { if descriptor >= 0 { _ = penstock_close(descriptor) } }
+
+  var isConnected: Bool { descriptor >= 0 }
+  var hasOutput: Bool { sent < output.count }
+  var hasRoom: Bool { output.count - sent < ShardSession.outputByteCountMax }
+
+  /// Connects when there is no session.
+  func connect() {
+    guard descriptor < 0 else { return }
+    let now = System.monotonicNanoseconds()
+    guard now - triedAt >= ShardSession.retryNanoseconds else { return }
+    triedAt = now
+    descriptor = unsafe penstock_connect_unix_at_once(path)
+  }
+
+  /// Queues a request.
+  func ask(_ request: [UInt8], _ waiter: Waiter) {
+    if sent == output.count {
+      output.removeAll(keepingCapacity: true)
+      sent = 0
+    }
+    output += request
+    waiting.append(waiter)
+  }
+
+  /// Sends what the kernel takes.
+  func send() {
+    while descriptor >= 0, sent < output.count {
+      let start = sent
+      let count = unsafe output.withUnsafeBytes { bytes in
+        unsafe penstock_send(
+          descriptor, bytes.baseAddress.map { unsafe $0 + start }, bytes.count - start)
+      }
+      guard count >= 0 else {
+        if count != Int64(-System.again) { fail() }
+        return
+      }
+      sent += Int(count)
+    }
+  }
+
+  private var failed = false
+  private func fail() { failed = true }
+
+  /// Takes the answers that are there; all that wait are unavailable when the session ends.
+  func receive(_ body: (Waiter, CommitAnswer) -> Void) {
+    guard descriptor >= 0 else { return }
+    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    while !failed {
+      let count = unsafe buffer.withUnsafeMutableBytes {
+        unsafe penstock_receive(descriptor, $0.baseAddress, $0.count)
+      }
+      if count == Int64(-System.again) { break }
+      guard count > 0 else {
+        failed = true
+        break
+      }
+      input += buffer[..<Int(count)]
+      if count < buffer.count { break }
+    }
+    var start = 0
+    while firstWaiting < waiting.count, let end = input[start...].firstIndex(of: Byte.lineFeed) {
+      body(waiting[firstWaiting], CommitAnswer(Array(input[start..<end])))
+      firstWaiting += 1
+      start = end + 1
+    }
+    input.removeFirst(start)
+    if firstWaiting == waiting.count || firstWaiting > 4096 {
+      waiting.removeFirst(firstWaiting)
+      firstWaiting = 0
+    }
+    if failed { end(body) }
+  }
+
+  private func end(_ body: (Waiter, CommitAnswer) -> Void) {
+    _ = penstock_close(descriptor)
+    descriptor = -1
+    failed = false
+    let left = waiting[firstWaiting...]
+    waiting = []
+    firstWaiting = 0
+    output = []
+    sent = 0
+    input = []
+    for waiter in left { body(waiter, .unavailable) }
+  }
+}
