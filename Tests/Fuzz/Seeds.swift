@@ -112,6 +112,8 @@ enum Seeds {
       "COMMIT 9 since=0 tag=a\n- /j T\tx\nHEAD /j\nCOMMIT 9 since=0\n- /j T\ty\nEXISTS /k tag=b\n",
       "COMMIT 16 if-none=A,B@0 in=/k if-unchanged@3\n- /j A\t\n- /k B\t\n",
       "COMMIT 8 if-type=A,B@1 rule=subset since=1\n- /j A\t\nCOMMIT 9 tag=\n- /j T\tz\n",
+      "PRODUCER a 5\nPUT 9 counter=7\n- a b\tcd\nPUT 9 counter=7 tag=x\n- a b\tcd\n",
+      "PUT 9 producer=b@1 counter=2\n- a b\tcd\nCOMMIT 9 since=0 counter=1 producer=a@6\n- /j T\tx\n",
     ]
     var inputs: [[UInt8]] = []
     for (index, text) in puts.enumerated() {

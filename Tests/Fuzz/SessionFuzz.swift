@@ -31,6 +31,7 @@ enum SessionFuzz {
     limits.middleSlotByteCount = 1024
     limits.answerByteCount = 1024
     limits.answersWaitingMax = 8
+    limits.producerCountMax = 1
     // A buffer may hold a request in every byte.
     limits.answerRecordCount = 2048
     return limits
@@ -58,8 +59,15 @@ enum SessionFuzz {
       once.countBeforeEnd == again.countBeforeEnd,
       "what was received waits for the connection's end")
     if listener == .line {
-      let counts = once.answers.split(separator: Byte.lineFeed).compactMap(storedCount)
-      require(counts.reduce(0, +) == once.lines.count, "the answers tell another number of events")
+      // A request that came again is answered as before, and stored once.
+      let counts = Dictionary(
+        once.answers.split(separator: Byte.lineFeed).compactMap(storedCount)
+      ) { first, again in
+        require(first == again, "a repetition is answered with another number of events")
+        return first
+      }
+      require(
+        counts.values.reduce(0, +) == once.lines.count, "the answers tell another number of events")
     }
     for line in once.lines {
       _ = requireSuccess("a stored line") { try EventLine(line.rawSpan, 0..<line.count) }
@@ -85,12 +93,15 @@ enum SessionFuzz {
       + texts.joined(separator: "\nor\n")
   }
 
-  /// The events a positive answer to a PUT or a COMMIT tells of.
-  private static func storedCount(_ answer: ArraySlice<UInt8>) -> Int? {
+  /// The events a positive answer to a PUT or a COMMIT tells of: the first one, and how many.
+  private static func storedCount(_ answer: ArraySlice<UInt8>) -> (String, Int)? {
     let text = String(decoding: answer, as: UTF8.self)
     guard text.hasPrefix("OK shard=0 first=") else { return nil }
     let words = text.split(separator: " ")
-    return words.first { $0.hasPrefix("count=") }.flatMap { Int($0.dropFirst(6)) }
+    guard
+      let count = words.first(where: { $0.hasPrefix("count=") }).flatMap({ Int($0.dropFirst(6)) })
+    else { return nil }
+    return (String(words[2]), count)
   }
 
   private struct Served {

@@ -8,7 +8,7 @@
 //     settled            a second name, or a copy
 //     any other          a copy up to the end of its last batch that is kept, the header saying so
 //     behind the last    a fresh one with a single empty batch whose `durable` names the last batch
-//                        that is kept
+//                        that is kept, and which tells the producers
 //
 // The frontier page does not come along, and a log's last batch is proved by nothing else. The
 // batch without events takes its place: with it every event of the snapshot is proved by the text
@@ -123,28 +123,39 @@ struct SnapshotLog<Files: LinkingFileSystem> {
       taken.through = batch.line.lastSequence
     }
     guard end > 0, let last = kept[end - 1].last else { return }
-    try prove(last.line, behind: segments[end - 1].name.number, kept.joined().map(\.line))
+    let parts = zip(segments, kept).map { segment, batches in
+      ProducerPart(
+        path: folder.layout.segment(segment.name), alignment: segment.alignment,
+        batches: Array(batches))
+    }
+    try prove(
+      last.line, behind: segments[end - 1].name.number, kept.joined().map(\.line), parts)
   }
 
   /// Writes the batch that proves `last`, if nothing else does.
-  private func prove(_ last: BatchLine, behind number: SegmentNumber, _ lines: [BatchLine])
-    throws(FileError)
-  {
+  private func prove(
+    _ last: BatchLine, behind number: SegmentNumber, _ lines: [BatchLine], _ parts: [ProducerPart]
+  ) throws(FileError) {
     let durable = lines.map(\.durable).max() ?? .none
     guard lines.contains(where: { $0.eventCount > 0 && $0.number > durable }) else { return }
+    let producers = ProducerReplay.table(
+      files, parts, isAll: archived == .none, isLost: false, clock: System.now())
+    let byteCount = BatchLine.textByteCount + producers.count
     let header = try SegmentPreparation.prepare(
       files, folder.layout, name: SegmentName(log: log, number: number.next), store: store,
-      byteCount: 2 * SegmentHeader.alignmentMin, isFilled: true)
+      byteCount: 2 * SegmentHeader.alignmentMin, isFilled: true, room: byteCount)
     let line = BatchLine(
       number: last.number.advanced(by: 1), firstSequence: last.lastSequence.advanced(by: 1),
-      eventCount: 0, byteCount: 0, at: last.at, durable: last.number,
+      eventCount: 0, byteCount: UInt32(producers.count), at: last.at, durable: last.number,
       previousChecksum: last.checksum, salt: header.salt)
-    var memory = AlignedBuffer(byteCount: header.alignment)
-    memory.fill(0..<header.alignment, with: Byte.lineFeed)
+    let padded = (byteCount + header.alignment - 1) / header.alignment * header.alignment
+    var memory = AlignedBuffer(byteCount: padded)
+    memory.fill(0..<padded, with: Byte.lineFeed)
+    memory.copy(producers.rawSpan, to: BatchLine.textByteCount)
     line.seal(in: &memory, at: 0)
     let file = try files.open(folder.layout.segment(header.name), .write)
     defer { files.close(file) }
-    try files.write(file, from: memory, 0..<header.alignment, at: header.alignment)
+    try files.write(file, from: memory, 0..<padded, at: header.alignment)
     try files.syncFile(file)
   }
 

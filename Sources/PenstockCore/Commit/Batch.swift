@@ -47,7 +47,7 @@ package struct Batch: BitwiseCopyable {
   }
 
   /// Opens the slot for a batch. What is written ends at a multiple of `alignment`, so that the
-  /// filler fits behind it, and leaves room for the journals line.
+  /// filler fits behind it, and leaves room for the journals line and the table of producers.
   package mutating func open(
     number: BatchNumber, firstSequence: SequenceNumber, alignment: Int, limits: Limits
   ) {
@@ -59,13 +59,22 @@ package struct Batch: BitwiseCopyable {
     writer = EventWriter(
       offset: base + BatchLine.textByteCount,
       limit: base + limits.batchSlotByteCount / alignment * alignment
-        - JournalState.textByteCount)
+        - JournalState.textByteCount - ProducerLines.tableByteCountMax(limits.producerCountMax))
   }
 
   /// Puts the journals line behind the events: nothing more may be written.
   package mutating func put(_ state: JournalState, _ memory: inout AlignedBuffer) {
     state.write(into: &memory, at: writer.offset)
     writer.offset += JournalState.textByteCount
+  }
+
+  /// Puts the table of producers behind that, into the room that was left for it.
+  package mutating func put(
+    _ producers: borrowing Producers, _ memory: inout AlignedBuffer
+  ) {
+    writer.limit = writer.offset + ProducerLines.tableByteCountMax(producers.countMax)
+    ProducerLines.put(producers, &writer, &memory)
+    precondition(!writer.isFull)
   }
 
   /// The sequence number the next event gets.

@@ -7,7 +7,7 @@
 /// What is said to a sender.
 package struct Answer: BitwiseCopyable {
   package enum Kind: UInt8, BitwiseCopyable {
-    case hello, stored, refused, conflict, head, exists, moved
+    case hello, stored, refused, conflict, head, exists, moved, producer
     /// The journal's shard has been asked; what it says, as it says it.
     case relayed, text
     /// The reader is to answer a request, whose line is kept, on the connection itself.

@@ -24,6 +24,8 @@
 //     #end segment=16hex log=2hex offset=16hex        a recovered segment ends at this offset:
 //                                                     batches at or behind it do not count; such
 //                                                     lines stand first in a batch (EndLine)
+//     #journals …                                     what was so of journals before (JournalState)
+//     #produced …  #producers …  #producer …          counters that were stored (ProducerLines)
 
 /// The number of a batch in its log.
 package struct BatchNumber: Hashable, Comparable, Sendable, BitwiseCopyable {

@@ -1,12 +1,18 @@
 // The line protocol: text over TCP or a unix socket, usable with `nc`.
 //
 //     session    = *( request )
-//     request    = hello | put | commit | head | exists | read | follow | copy
+//     request    = hello | put | commit | head | exists | producer | read | follow | copy
 //     hello      = "HELLO penstock/1" [ " moved" ] [ tag ] eol
-//     put        = "PUT " byteCount [ tag ] eol  byteCount OCTETS  ; the octets are event lines
+//     put        = "PUT " byteCount [ counter ] [ tag ] eol  byteCount OCTETS
+//                                                 ; the octets are event lines
 //     commit     = "COMMIT " byteCount *( SP option ) [ tag ] eol  byteCount OCTETS
 //     head       = "HEAD " journal [ tag ] eol
 //     exists     = "EXISTS " journal [ tag ] eol
+//     producer   = "PRODUCER " name SP epoch [ tag ] eol
+//     counter    = SP "counter=" number [ SP "producer=" name "@" epoch ]      ; in either order
+//     name       = 1*64( %x21-7E )
+//     epoch      = number                       ; milliseconds since 1970 at which the producer began
+//     number     = 1*19DIGIT                    ; below 2^63; a counter is not 0
 //     option     = "since=" position               ; none of the commit's own types after it
 //                | "rule=subset"                   ; with since: broken only when all of them were
 //                | "if-none=" types "@" position   ; no event of these types after it
@@ -14,6 +20,7 @@
 //                | "if-unchanged@" position        ; no event at all after it
 //                | "in=" journal                   ; what the conditions behind are about; before
 //                                                  ; any, the journal of the first event
+//                | counter
 //     types      = type *( "," type )
 //     position   = 1*19DIGIT                       ; a sequence number of the journal's shard
 //     tag        = SP "tag=" 1*16 bytes            ; the answer repeats it
@@ -22,7 +29,7 @@
 //     eol        = LF | CR LF
 //
 //                                                  ; read, follow, copy: see ReadRequest
-//     answer     = hello-ok | stored | head-ok | exists-ok | conflict | moved | error | what
+//     answer     = hello-ok | stored | head-ok | exists-ok | conflict | moved | named | error | what
 //                  ReadRequest says              ; in the order of the requests
 //     hello-ok   = "OK penstock/1 shard=" n " shards=" n [ tag ] LF
 //     stored     = "OK shard=" n " first=" n " count=" n [ tag ] LF  ; after the barrier
@@ -30,6 +37,7 @@
 //     exists-ok  = "OK shard=" n " exists=" ( "0" | "1" | "unknown" ) " at=" n [ tag ] LF
 //     conflict   = "CONFLICT shard=" n " position=" n [ " journal=" journal " type=" type ] [ tag ] LF
 //     moved      = "MOVED shard=" n [ tag ] LF
+//     named      = "OK shard=" n " producer" [ tag ] LF
 //     error      = "ERR " code [ tag ] " " [ "line " n ": " ] text LF
 //
 //     C: HELLO penstock/1
@@ -45,6 +53,14 @@
 //     C: COMMIT 34 since=123 tag=a2
 //     C: - /orders/42 Placed⇥{"sku":"A1"}
 //     S: CONFLICT shard=0 position=124 journal=/orders/42 type=Placed tag=a2
+//     C: PRODUCER web-1 1795232872123
+//     S: OK shard=0 producer
+//     C: PUT 36 counter=7
+//     C: - app/web Login user=7⇥{"ok":true}
+//     S: OK shard=0 first=125 count=1
+//     C: PUT 36 counter=7                          ; again: it changes nothing, the answer is the same
+//     C: - app/web Login user=7⇥{"ok":true}
+//     S: OK shard=0 first=125 count=1
 //
 // Requests may be pipelined. The events of one PUT or COMMIT are stored together, in one batch,
 // numbered `first` … `first + count - 1`; when one line is wrong none is stored. The time "-" lets
@@ -70,6 +86,18 @@
 // The journals of one commit and its conditions have to belong to one shard. When the owner gives no
 // answer, because it was killed, the answer is ERR unavailable: nobody knows whether it was done.
 //
+// A producer is a name and an epoch. A PUT or COMMIT with a counter is stored once, however often it is
+// sent, over whatever connection and to whatever shard: after a lost answer, or ERR unavailable, the
+// same request is sent again with the same counter until it is answered. The counters of a producer
+// are chosen by it, each for one request; they should ascend, gaps are legal, and a request that was
+// refused or met a conflict has not used its counter up. Of each producer a shard knows the highest 64
+// counters it stored; one below those is refused with ERR counter-too-old. So at most 64 requests may
+// be without an answer. A producer that begins anew takes a higher epoch, and its counters begin anew:
+// ERR fenced tells one with a lower epoch that there is a newer one. A shard knows 128 producers, and
+// forgets the one that was silent longest: ERR unknown-producer tells one that may have been forgotten
+// that what it sends may be there already; it goes on with an epoch above the floor that is told.
+// Epochs more than ten minutes ahead of the server's clock are refused.
+//
 // This file is the grammar of event lines in requests; RequestLine.swift has that of request lines.
 // What happens then is the shard's.
 
@@ -81,6 +109,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case journal, reserved
   case badTag, badCondition, notJournal, journalTime, tooOld, severalShards, unavailable, notServed
   case readTooLong, noReader
+  case badProducer, noProducer, fenced, unknownProducer, counterTooOld, epochAhead
 
   /// The code, for programs.
   package var code: StaticString {
@@ -112,6 +141,12 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .notServed: "not-served"
     case .readTooLong: "line-too-long"
     case .noReader: "no-reader"
+    case .badProducer: "bad-producer"
+    case .noProducer: "no-producer"
+    case .fenced: "fenced"
+    case .unknownProducer: "unknown-producer"
+    case .counterTooOld: "counter-too-old"
+    case .epochAhead: "epoch-ahead"
     }
   }
 
@@ -119,7 +154,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   package var text: StaticString {
     switch self {
     case .unknownCommand:
-      "unknown request; expected HELLO, PUT, COMMIT, HEAD, EXISTS, READ, FOLLOW or COPY"
+      "unknown request; expected HELLO, PUT, COMMIT, HEAD, EXISTS, PRODUCER, READ, FOLLOW or COPY"
     case .badVersion: "unknown protocol version; this server speaks 'HELLO penstock/1'"
     case .badCount: "expected a decimal number of bytes, at least 1, behind PUT or COMMIT"
     case .tooLarge: "the events do not fit one slot (1 MiB unless configured); send fewer at once"
@@ -150,6 +185,16 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .readTooLong: "a READ, FOLLOW or COPY may have 2304 bytes"
     case .noReader: "the reader is not there to answer; try again in a moment"
     case .tooOld: "the server does not remember so far back; read again and commit from there"
+    case .badProducer:
+      "expected PRODUCER NAME EPOCH, and counter=N, producer=NAME@EPOCH behind PUT or COMMIT"
+    case .noProducer: "a counter needs a PRODUCER request before it, or the option producer="
+    case .fenced: "a producer of this name with a higher epoch was here: this one is out of date"
+    case .unknownProducer:
+      "the producer may have been forgotten, and what it sends again may be there; take a new epoch"
+    case .counterTooOld:
+      "the server does not remember counters so far back: nobody knows whether it was stored"
+    case .epochAhead:
+      "the epoch is too far ahead of the server's clock; take milliseconds since 1970"
     }
   }
 

@@ -9,6 +9,10 @@ package enum Request: Equatable, Sendable {
   case put(byteCount: Int)
   /// The same, of journals; options stand in the line.
   case commit(byteCount: Int)
+  /// Event lines with a counter of their producer, which stands in the line.
+  case putCounted(byteCount: Int)
+  /// Who the requests with a counter come from.
+  case producer(name: ByteRange, epoch: UInt64)
   /// What a journal's last event is, and whether there is one; where its name stands.
   case head(ByteRange)
   case exists(ByteRange)
@@ -29,7 +33,8 @@ package enum Request: Equatable, Sendable {
     let rest = min(stop &+ 1, range.upperBound)..<range.upperBound
     let word = range.lowerBound..<stop
     if word.count == 3, span.hasBytes("PUT", at: word.lowerBound) {
-      self = Request.count(span, rest).map { .put(byteCount: $0) } ?? .refused(.badCount)
+      self =
+        Request.count(span, rest).map { .put(byteCount: $0) } ?? Request.counted(span, range, rest)
     } else if word.count == 6, span.hasBytes("COMMIT", at: word.lowerBound) {
       let end = span.nearIndex(of: Byte.space, from: rest.lowerBound, to: rest.upperBound)
       self =
@@ -39,6 +44,10 @@ package enum Request: Equatable, Sendable {
       self = JournalName.isValid(span, rest) ? .head(rest) : .refused(.notJournal)
     } else if word.count == 6, span.hasBytes("EXISTS", at: word.lowerBound) {
       self = JournalName.isValid(span, rest) ? .exists(rest) : .refused(.notJournal)
+    } else if word.count == 8, span.hasBytes("PRODUCER", at: word.lowerBound) {
+      self =
+        ProducerOptions.request(span, rest).map { .producer(name: $0.name, epoch: $0.epoch) }
+        ?? .refused(.badProducer)
     } else if Request.isForReader(span, word) {
       self =
         range.count <= AnswerPool.textByteCountMax ? .read : .refused(.readTooLong)
@@ -70,11 +79,33 @@ package enum Request: Equatable, Sendable {
     return count
   }
 
+  /// A PUT with options.
+  private static func counted(_ span: RawSpan, _ line: ByteRange, _ rest: ByteRange) -> Request {
+    let end = span.nearIndex(of: Byte.space, from: rest.lowerBound, to: rest.upperBound)
+    let options = ProducerOptions(span, line)
+    guard let count = count(span, rest.lowerBound..<end), !options.hasOthers else {
+      return .refused(.badCount)
+    }
+    let isCounted = !options.isBad && options.counter != nil
+    return isCounted
+      ? .putCounted(byteCount: count) : .refusedOctets(.badProducer, byteCount: count)
+  }
+
+  /// Whether the line is needed until the octets are there: it says more than their count.
+  package var keepsLine: Bool {
+    switch self {
+    case .commit, .putCounted: true
+    default: false
+    }
+  }
+
   /// Bytes that follow the line.
   package var octetCount: Int? {
     switch self {
-    case .put(let byteCount), .commit(let byteCount), .refusedOctets(_, let byteCount): byteCount
-    case .hello, .helloMoved, .head, .exists, .read, .refused: nil
+    case .put(let byteCount), .commit(let byteCount), .putCounted(let byteCount),
+      .refusedOctets(_, let byteCount):
+      byteCount
+    case .hello, .helloMoved, .head, .exists, .producer, .read, .refused: nil
     }
   }
 
@@ -175,6 +206,8 @@ package struct CommitOptions {
     case none(types: ByteRange, isList: Bool, UInt64)
     case unchanged(UInt64)
     case journal(ByteRange)
+    /// About who sends it: no condition.
+    case producer
     case bad
   }
 
@@ -208,6 +241,7 @@ package struct CommitOptions {
       let name = (start &+ 3)..<stop
       return JournalName.isValid(span, name) ? .journal(name) : .bad
     }
+    if ProducerOptions.isOne(span, word) { return .producer }
     let isList = word.count > 8 && span.hasBytes("if-none=", at: start)
     guard isList || (word.count > 8 && span.hasBytes("if-type=", at: start)) else { return .bad }
     var at = stop

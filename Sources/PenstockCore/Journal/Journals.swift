@@ -86,6 +86,7 @@ package struct Journals: ~Copyable {
       case .unchanged(let position): outcome = unchanged(span, journal, position)
       case .none(let types, let isList, let position):
         outcome = none(span, journal, types, isList: isList, position)
+      case .producer: break
       case .bad: return .malformed
       }
       guard outcome == .holds else { return outcome }

@@ -42,6 +42,8 @@ package struct Recovered: Sendable {
   package var lastDurableSequence: SequenceNumber
   /// Events copied, because they were not proved durable.
   package var eventsRecovered: Int
+  /// The table of producers its batch tells (ProducerLines); empty in a log that begins here.
+  package var producers: [UInt8] = []
   package var damage: [Damage]
   package var durationNanoseconds: Int64
   /// Of which until all that is there had been read, and damage copied aside; the rest is the fresh
@@ -57,15 +59,19 @@ package enum Recovery {
   ///   - coveredThrough: so are events up to this one.
   ///   - frontier: what the page of the log's previous writer says, when it is of this boot.
   ///   - segmentByteCount: size of the fresh segment; it becomes larger when it has to.
+  ///   - producerCountMax: named producers that are remembered.
+  ///   - clock: the time; nil asks for it.
   package static func run<Files: FileSystem>(
     _ files: Files, _ layout: StoreLayout, store: StoreIdentifier, log: LogNumber,
     archivedThrough: SegmentNumber, coveredThrough: SequenceNumber = .none,
-    frontier: SequenceNumber? = nil, segmentByteCount: Int
+    frontier: SequenceNumber? = nil, segmentByteCount: Int,
+    producerCountMax: Int = Limits().producerCountMax, clock: Timestamp? = nil
   ) throws(LogError) -> Recovered {
     let start = System.monotonicNanoseconds()
     let run = RecoveryRun(
       files: files, layout: layout, store: store, log: log, archivedThrough: archivedThrough,
-      coveredThrough: coveredThrough, frontier: frontier)
+      coveredThrough: coveredThrough, frontier: frontier, producerCountMax: producerCountMax,
+      clock: clock)
     var recovered: Recovered
     do throws(LogError) {
       recovered = try run.run(segmentByteCount)
@@ -107,6 +113,8 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
   let archivedThrough: SegmentNumber
   let coveredThrough: SequenceNumber
   let frontier: SequenceNumber?
+  let producerCountMax: Int
+  let clock: Timestamp?
 
   /// Names that may turn out to be taken by a preparer at work.
   private static var nameAttemptsMax: Int { 64 }
@@ -248,7 +256,8 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       RecoverySource(
         path: layout.segment(scans[carried.scan].name), extent: carried.extent)
     }
-    let byteCount = RecoveryBatch<Files>.byteCount(ends, sources)
+    let producers = producers(scans, reading, isAll: logStart(catalog, scans) == .beginning)
+    let byteCount = RecoveryBatch<Files>.byteCount(ends, sources) + producers.count
     guard byteCount <= Int(UInt32.max) else {
       throw .file(FileError(.write, layout.live, code: System.fileTooLarge))
     }
@@ -261,15 +270,39 @@ private struct RecoveryRun<Files: FileSystem>: ~Copyable {
       number: next.batch,
       firstSequence: sources.first?.extent.line.firstSequence ?? next.sequence,
       eventCount: UInt32(eventCount), byteCount: 0,
-      at: sources.map(\.extent.line.at).max() ?? System.now(), durable: durable,
+      at: sources.map(\.extent.line.at).max() ?? clock ?? System.now(), durable: durable,
       previousChecksum: reading.lastServed?.line.checksum ?? 0, salt: header.salt)
-    let extent = try RecoveryBatch.write(files, layout, header, line, ends, sources)
+    let extent = try RecoveryBatch.write(files, layout, header, line, ends, sources, producers)
     let blocks = (extent.byteCount + header.alignment - 1) / header.alignment
     return Recovered(
       header: header, nextOffset: (1 + blocks) * header.alignment, lastBatch: extent.line.number,
       lastChecksum: extent.line.checksum, nextSequence: next.sequence,
-      lastDurableSequence: extent.line.lastSequence, eventsRecovered: eventCount, damage: damage,
-      durationNanoseconds: 0)
+      lastDurableSequence: extent.line.lastSequence, eventsRecovered: eventCount,
+      producers: producers, damage: damage, durationNanoseconds: 0)
+  }
+
+  /// The producers its shard knew, by what counts of the log.
+  private borrowing func producers(_ scans: [SegmentScan], _ reading: LogReading, isAll: Bool)
+    -> [UInt8]
+  {
+    let parts = scans.indices.map { index in
+      ProducerPart(
+        path: layout.segment(scans[index].name), alignment: scans[index].alignment,
+        batches: reading.accepted[index])
+    }
+    // What is proved and was not found; and what is behind the last batch and cannot be read.
+    let last = reading.lastAccepted
+    var isLost = last.map { $0.line.number } ?? .none < LookBack(scans).proof
+    if let frontier, last.map({ $0.line.lastSequence }) ?? coveredThrough < frontier {
+      isLost = true
+    }
+    let behind = scans[((reading.accepted.lastIndex { !$0.isEmpty } ?? -1) + 1)...]
+    if behind.contains(where: { ![.use, .useBySalt, .empty].contains($0.verdict) }) {
+      isLost = true
+    }
+    return ProducerReplay.table(
+      files, parts, isAll: isAll, isLost: isLost, clock: clock ?? System.now(),
+      countMax: producerCountMax)
   }
 
   /// Where the segments `names` end: the one with the last batch left in place, every later one in

@@ -5,6 +5,7 @@
 //     #end lines     where each older segment ends
 //     contents       of the provisional batches, verbatim, in order, without the `#end` lines they
 //                    begin with: what those end is said by the lines above
+//     producers      the table of what is true behind all that (ProducerLines)
 //
 // It is written with fixed memory, in one pass: the first block, whose checksum is known only at
 // the end, goes out last. Each source is checked once more while it is copied.
@@ -37,12 +38,12 @@ package struct RecoveryBatch<Files: FileSystem>: ~Copyable {
   /// - Returns: the batch's extent.
   package static func write(
     _ files: Files, _ layout: StoreLayout, _ header: SegmentHeader, _ line: BatchLine,
-    _ ends: [EndLine], _ sources: [RecoverySource]
+    _ ends: [EndLine], _ sources: [RecoverySource], _ producers: [UInt8] = []
   ) throws(LogError) -> BatchExtent {
     let path = layout.segment(header.name)
     var line = line
     line.salt = header.salt
-    line.byteCount = UInt32(byteCount(ends, sources))
+    line.byteCount = UInt32(byteCount(ends, sources) + producers.count)
     line.checksum = 0
     do throws(FileError) {
       let plain = try files.open(path, .write)
@@ -55,6 +56,7 @@ package struct RecoveryBatch<Files: FileSystem>: ~Copyable {
       for end in ends { try writer.append(Array(end.text.utf8).rawSpan) }
       var window = FileWindow(files, readsPastCache: true)
       for source in sources { try writer.append(source, &window) }
+      try writer.append(producers.rawSpan)
       line.checksum = writer.sum
       try writer.finish(line)
       return BatchExtent(
@@ -64,7 +66,7 @@ package struct RecoveryBatch<Files: FileSystem>: ~Copyable {
     }
   }
 
-  /// Bytes of the batch behind its line.
+  /// Bytes of the batch behind its line, without the producers.
   package static func byteCount(_ ends: [EndLine], _ sources: [RecoverySource]) -> Int {
     sources.reduce(ends.count * EndLine.textByteCount) { $0 + $1.extent.contentBehindEnds.count }
   }

@@ -57,6 +57,9 @@ package struct Limits: Sendable {
   /// What is remembered of journals: an entry for each journal, and one for each type in it, that was
   /// written to last; at 24 bytes an entry, taken when they are needed. A power of two.
   package var journalEntryCountMax = JournalMemory.entryCountDefault
+  /// Named producers remembered, each in 2 KiB, and in 1152 bytes at most of the first batch of a segment:
+  /// a fleet of writers, and no more than an eighth of a batch.
+  package var producerCountMax = 128
   /// Longest linger before a partly filled batch is written, in nanoseconds.
   package var lingerNanosecondsMax: Int64 = 200_000
   /// Filler bytes a second that are written without lingering.
@@ -74,7 +77,9 @@ package struct Limits: Sendable {
     precondition(batchSlotCount == commitsInFlightMax + 1)
     precondition(batchByteCountTarget <= batchSlotByteCount)
     precondition(batchSlotByteCount % AlignedBuffer.pageByteCount == 0)
-    precondition(eventByteCountMax + 4096 <= batchSlotByteCount)
+    // The largest event, and in a segment's first batch the table of producers behind it.
+    let tableByteCount = ProducerLines.tableByteCountMax(producerCountMax)
+    precondition(eventByteCountMax + 4096 + tableByteCount <= batchSlotByteCount)
     precondition(streamBufferCount.nonzeroBitCount == 1)
     precondition(journalEntryCountMax.nonzeroBitCount == 1)
     precondition(datagramBufferCount.nonzeroBitCount == 1)

@@ -26,6 +26,9 @@ extension Shard where Machine: ~Copyable {
       put(" position=", Int(answer.first), &writer)
       AnswerText.putNames(of: answer, answers, &writer, &memory.answers)
     case .moved: put("MOVED shard=", Int(answer.count), &writer)
+    case .producer:
+      putShard("OK", &writer)
+      writer.put(" producer", &memory.answers)
     case .refused: return writeRefusal(answer, &writer)
     case .text:
       AnswerText.put(answer, answers, &writer, &memory.answers)
@@ -47,7 +50,13 @@ extension Shard where Machine: ~Copyable {
       writer.put(": ", &memory.answers)
     }
     writer.put(answer.refusal.text, &memory.answers)
-    if answer.refusal == .tooOld { put(", from=", Int(answer.first), &writer) }
+    switch answer.refusal {
+    case .tooOld, .counterTooOld: put(", from=", Int(answer.first), &writer)
+    case .fenced: put(", epoch=", Int(answer.first), &writer)
+    case .unknownProducer: put(", floor=", Int(answer.first), &writer)
+    case .epochAhead: put(", max=", Int(answer.first), &writer)
+    default: break
+    }
     writer.put(Byte.lineFeed, &memory.answers)
   }
 

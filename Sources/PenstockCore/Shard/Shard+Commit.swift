@@ -34,17 +34,20 @@ extension Shard where Machine: ~Copyable {
   /// segment.
   mutating func submitOpenBatch() -> Bool {
     guard inFlight < inFlightMax, !(isSealing && inFlight > 0) else { return false }
-    let needed = openBatchPaddedByteCount
-    if active.offset + needed > active.byteCount {
-      guard switchSegment(needing: needed) else { return false }
+    if active.offset + openBatchPaddedByteCount() > active.byteCount {
+      guard switchSegment(needing: openBatchPaddedByteCount(isFirst: true)) else { return false }
     }
     if journalsLineIsDue {
       journalsLineIsDue = false
       batches[openSlot].put(journalsBefore, &memory.commits)
     }
+    if producersAreDue {
+      producersAreDue = false
+      batches[openSlot].put(producers, &memory.commits)
+    }
     var batch = batches[openSlot]
     let byteCount = BatchLine.textByteCount + batch.contentByteCount
-    let padded = openBatchPaddedByteCount
+    let padded = openBatchPaddedByteCount()
     precondition(batch.base + padded <= batch.base + limits.batchSlotByteCount)
     memory.commits.fill((batch.base + byteCount)..<(batch.base + padded), with: Byte.lineFeed)
     let line = BatchLine(
@@ -69,12 +72,12 @@ extension Shard where Machine: ~Copyable {
     return true
   }
 
-  /// Bytes the open batch will take in a segment; with the journals line, which a segment's first
-  /// batch carries.
-  private var openBatchPaddedByteCount: Int {
-    let byteCount =
-      BatchLine.textByteCount + batches[openSlot].contentByteCount
-      + (journalsLineIsDue ? JournalState.textByteCount : 0)
+  /// Bytes the open batch will take in a segment at most; with the journals line and the table of
+  /// producers, which a segment's first batch carries.
+  private func openBatchPaddedByteCount(isFirst: Bool = false) -> Int {
+    var byteCount = BatchLine.textByteCount + batches[openSlot].contentByteCount
+    if isFirst || journalsLineIsDue { byteCount += JournalState.textByteCount }
+    if isFirst || producersAreDue { byteCount += ProducerLines.tableByteCountMax(producers.count) }
     return (byteCount + active.alignment - 1) / active.alignment * active.alignment
   }
 
@@ -155,6 +158,7 @@ extension Shard where Machine: ~Copyable {
     active = segment
     active.startedAt = now
     journalsLineIsDue = true
+    producersAreDue = true
     next = nil
     if hasSaidStall { configuration.tell(name, "there is a segment again; serving goes on") }
     isStalled = false
@@ -235,7 +239,7 @@ extension Shard where Machine: ~Copyable {
   /// Sealing is a switch: the next segment's first batch, empty or not, says that everything
   /// before it is durable.
   private mutating func sealNow() {
-    guard switchSegment(needing: openBatchPaddedByteCount) else { return }
+    guard switchSegment(needing: openBatchPaddedByteCount(isFirst: true)) else { return }
     isSealing = false
     statistics[.seals] += 1
     _ = submitOpenBatch()

@@ -5,6 +5,8 @@ extension Shard where Machine: ~Copyable {
   mutating func storeCommit(
     _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange
   ) -> Bool {
+    let step = judgeProducer(slot, source, line: line, body, isCommit: true)
+    if step == .settled { return true }
     while true {
       let mark = batches[openSlot].writer.offset
       let time = journals.state.next(after: wallTime)
@@ -19,10 +21,11 @@ extension Shard where Machine: ~Copyable {
           &batches[openSlot].writer, &memory.commits)
       }
       switch outcome {
-      case .written(let count):
+      case .written(let count) where step == .plain || putProduced(count):
+        if step == .new { rememberProduced(count, first: batches[openSlot].nextSequence.value) }
         takeCommit(slot, source, body, count, time)
         return true
-      case .full:
+      case .written, .full:
         rollBack(to: mark)
         guard batches[openSlot].eventCount > 0 else {
           refuse(slot, .tooLarge)

@@ -75,7 +75,7 @@ extension Shard where Machine: ~Copyable {
       sessions.frames.bytes, kept.lowerBound, kept.upperBound)
     let (request, line) = readRequest(slot, .frames, whole)
     if let byteCount = request.octetCount {
-      if case .commit = request, canCollect(byteCount, line: line.count) {
+      if request.keepsLine, canCollect(byteCount, line: line.count) {
         // The line stays, the octets go behind it.
         sessions.extendFrame(slot, line: line.count, octets: byteCount, now: now)
       } else {
@@ -101,7 +101,8 @@ extension Shard where Machine: ~Copyable {
     case .head(let name): tellHead(slot, source, line: line, name, .head)
     case .exists(let name): tellHead(slot, source, line: line, name, .exists)
     case .read: queueRead(slot, source, line)
-    case .put, .commit, .refusedOctets: preconditionFailure("octets follow")
+    case .producer(let name, let epoch): nameProducer(slot, source, name, epoch: epoch)
+    case .put, .commit, .putCounted, .refusedOctets: preconditionFailure("octets follow")
     }
   }
 
@@ -112,14 +113,14 @@ extension Shard where Machine: ~Copyable {
 
   /// Collects the octets of a request that are not all here, or passes over those that are refused.
   /// - Parameter line: the request line in the streams; nil when it is gone, which only a COMMIT
-  ///   needs, and then there is no room for it.
+  ///   or a PUT with a counter needs, and then there is no room for it.
   private mutating func beginOctets(
     _ slot: Int, _ request: Request, _ byteCount: Int, _ line: ByteRange?
   ) {
-    // Only a COMMIT's line is kept: without it the octets must not be taken for a PUT's.
+    // Without its line a COMMIT, or a PUT with a counter, must not be taken for a plain PUT.
     var keptLine = 0
     var isLost = false
-    if case .commit = request {
+    if request.keepsLine {
       keptLine = line?.count ?? 0
       isLost = line == nil
     }
@@ -142,7 +143,7 @@ extension Shard where Machine: ~Copyable {
       sessions.connections[slot].skipCount = byteCount
       return
     }
-    guard case .commit = request, let line else {
+    guard request.keepsLine, let line else {
       return sessions.beginFrame(slot, wholeCount: byteCount, isPut: true, now: now)
     }
     sessions.beginFrame(slot, wholeCount: line.count + byteCount, isPut: true, now: now)
@@ -156,9 +157,14 @@ extension Shard where Machine: ~Copyable {
     let kept = sessions.keptRange(slot)
     let lineEnd = kept.lowerBound + sessions.connections[slot].requestLineByteCount
     let body = lineEnd..<kept.upperBound
-    let request: Request =
-      lineEnd == kept.lowerBound
-      ? .put(byteCount: body.count) : .commit(byteCount: body.count)
+    let request: Request
+    if lineEnd == kept.lowerBound {
+      request = .put(byteCount: body.count)
+    } else if sessions.frames.bytes.byte(at: kept.lowerBound) == UInt8(ascii: "P") {
+      request = .putCounted(byteCount: body.count)
+    } else {
+      request = .commit(byteCount: body.count)
+    }
     guard store(request, slot, .frames, line: kept.lowerBound..<lineEnd, body) else {
       return false
     }
@@ -170,11 +176,20 @@ extension Shard where Machine: ~Copyable {
     _ request: Request, _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange
   ) -> Bool {
     if case .commit = request { return storeCommit(slot, source, line: line, body) }
+    if case .putCounted = request {
+      switch judgeProducer(slot, source, line: line, body, isCommit: false) {
+      case .settled: return true
+      case .new: return storePut(slot, source, body, isCounted: true)
+      case .plain: break
+      }
+    }
     return storePut(slot, source, body)
   }
 
   /// Stores the lines of a PUT in one batch, or refuses it; false when there is no room now.
-  private mutating func storePut(_ slot: Int, _ source: Source, _ body: ByteRange) -> Bool {
+  private mutating func storePut(
+    _ slot: Int, _ source: Source, _ body: ByteRange, isCounted: Bool = false
+  ) -> Bool {
     let listener = sessions.connections[slot].listener
     while true {
       let mark = batches[openSlot].writer.offset
@@ -189,9 +204,10 @@ extension Shard where Machine: ~Copyable {
           &memory.commits)
       }
       switch outcome {
-      case .written(let count):
+      case .written(let count) where !isCounted || putProduced(count):
         let first = batches[openSlot].nextSequence
         let ordinal = batches[openSlot].number
+        if isCounted { rememberProduced(count, first: first.value) }
         bookEvents(listener, count)
         bookReceived(listener, UInt64(count), UInt64(body.count))
         answer(
@@ -204,7 +220,7 @@ extension Shard where Machine: ~Copyable {
         rollBack(to: mark)
         refuse(slot, refusal, line: line)
         return true
-      case .full:
+      case .written, .full:
         rollBack(to: mark)
         guard batches[openSlot].eventCount > 0 else {
           refuse(slot, .tooLarge)
@@ -215,7 +231,7 @@ extension Shard where Machine: ~Copyable {
     }
   }
 
-  mutating func refuse(_ slot: Int, _ refusal: Refusal, line: Int = 0) {
+  mutating func refuse(_ slot: Int, _ refusal: Refusal, line: Int = 0, number: UInt64 = 0) {
     let listener = sessions.connections[slot].listener
     statistics[listener, .received] &+= 1
     switch refusal {
@@ -224,7 +240,7 @@ extension Shard where Machine: ~Copyable {
     default: statistics[listener, .refused] &+= 1
     }
     var told = refusalAnswer(refusal, line: line)
-    if refusal == .tooOld { told.first = journals.memory.floor }
+    told.first = refusal == .tooOld ? journals.memory.floor : number
     answer(slot, told)
   }
 

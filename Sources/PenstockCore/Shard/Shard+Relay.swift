@@ -3,15 +3,18 @@
 extension Shard where Machine: ~Copyable {
   /// Passes a request on to the shard that owns its journal, or says which that is to a client that
   /// asked for it.
+  /// - Parameter isCounted: it has a counter, and the other shard has to be told whose.
   mutating func passOn(
-    _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange, to owner: Int
+    _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange, to owner: Int,
+    isCounted: Bool = false
   ) {
     guard !sessions.connections[slot].wantsMoved, sessions.connections[slot].peer < 0 else {
       return answer(slot, Answer(kind: .moved, count: UInt32(owner)))
     }
     guard owner < configuration.shardCount else { return refuse(slot, .notServed) }
     guard connect(to: owner) else { return refuse(slot, .unavailable) }
-    guard relays.hasRoom(owner), put(slot, source, line, body, owner) else {
+    guard relays.hasRoom(owner), put(slot, source, line, body, owner, isCounted: isCounted)
+    else {
       return refuse(slot, .busy)
     }
     var waiting = Answer(kind: .relayed, batchOrdinal: .max)
@@ -60,7 +63,8 @@ extension Shard where Machine: ~Copyable {
 
   /// Puts a request behind those that wait to be sent; false when there is no room.
   private mutating func put(
-    _ slot: Int, _ source: Source, _ line: ByteRange, _ body: ByteRange, _ owner: Int
+    _ slot: Int, _ source: Source, _ line: ByteRange, _ body: ByteRange, _ owner: Int,
+    isCounted: Bool
   ) -> Bool {
     let room = requestMemory(owner)
     var peer = relays.peers[owner]
@@ -77,6 +81,7 @@ extension Shard where Machine: ~Copyable {
     } else {
       RelayedBytes.put(memory.streams, line, &writer, &memory.answers)
     }
+    if isCounted { producerSessions.putOption(&writer, &memory.answers) }
     put(sessions.connections[slot].tag, &writer)
     writer.put(Byte.lineFeed, &memory.answers)
     if source == .frames {

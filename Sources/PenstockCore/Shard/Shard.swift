@@ -104,6 +104,11 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var journalsBefore: JournalState
   /// The first batch in the active segment has yet to say it.
   var journalsLineIsDue = true
+  /// The producers whose counters this shard keeps, and who speaks for which.
+  var producers: Producers
+  var producerSessions: ProducerSessions
+  /// The first batch in the active segment has yet to tell them.
+  var producersAreDue: Bool
   var nextLookAt: Int64 = 0
   var scratch = AlignedBuffer(byteCount: 2 * SegmentHeader.alignmentMin)
 
@@ -165,6 +170,10 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
         nextSequence: recovered.nextSequence, entryCountMax: limits.journalEntryCountMax, key: key),
       key: key, shard: Int(configuration.log.value), width: configuration.journalHashWidth)
     journalsBefore = journals.state
+    producers = Producers(countMax: limits.producerCountMax)
+    producers.take(table: recovered.producers)
+    producersAreDue = recovered.producers.isEmpty
+    producerSessions = ProducerSessions(slotCount: limits.connectionCountMax)
     self.io = io
     self.memory = memory
     self.limits = limits

@@ -92,7 +92,8 @@ package enum ShardProcess {
         archivedThrough: configuration.archivedThrough,
         coveredThrough: configuration.coveredThrough,
         frontier: publishedBefore > .none ? publishedBefore : nil,
-        segmentByteCount: configuration.segmentByteCount)
+        segmentByteCount: configuration.segmentByteCount,
+        producerCountMax: configuration.limits.producerCountMax)
       for damage in recovered.damage { configuration.tell(name, "recovery: \(damage)") }
       frontier.reset()
       unkept = nil

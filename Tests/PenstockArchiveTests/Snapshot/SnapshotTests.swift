@@ -114,6 +114,27 @@ import Testing
     }
   }
 
+  @Test func `what is known of producers comes along, whatever of the copy is archived`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([Self.line(0), "#produced epoch=5 counter=1 first=1 count=1 name=a"])
+    try log.append([Self.line(1), "#produced epoch=5 counter=2 first=2 count=1 name=a"])
+    let path = store.folder.path + "-copy"
+    defer { removeFolder(path) }
+    _ = try take(store.files, store, to: path)
+    let layout = StoreLayout(root: path)
+    try TestStore.archive(layout, store.store)
+    let manifest = try Manifest.read(store.files, layout)
+    #expect(manifest.coveredThrough(LogNumber(0)) == SequenceNumber(2))
+    let recovered = try Recovery.run(
+      store.files, layout, store: store.store, log: LogNumber(0),
+      archivedThrough: manifest.archivedThrough(LogNumber(0)),
+      coveredThrough: manifest.coveredThrough(LogNumber(0)), segmentByteCount: 1 << 20)
+    #expect(
+      String(decoding: recovered.producers, as: UTF8.self)
+        == "#producers floor=0 count=1\n#producer epoch=5 name=a 2:2:1 1:1:1 below=0\n")
+  }
+
   @Test func `a recovered log is copied as it counts`() throws {
     let store = try TestStore()
     let log = store.log(0)

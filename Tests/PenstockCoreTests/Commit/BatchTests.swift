@@ -8,8 +8,10 @@ import Testing
     batch.open(
       number: BatchNumber(7), firstSequence: SequenceNumber(100), alignment: 65_536, limits: limits)
     #expect(batch.contentByteCount == 0)
-    // And for the journals line in front of it.
-    let end = batch.writer.limit + JournalState.textByteCount
+    // And for the journals line and the producers in front of it.
+    let end =
+      batch.writer.limit + JournalState.textByteCount
+      + ProducerLines.tableByteCountMax(limits.producerCountMax)
     #expect((end - batch.base) % 65_536 == 0)
     #expect(end <= batch.base + limits.batchSlotByteCount)
     batch.eventCount = 3
