@@ -31,6 +31,10 @@ package enum Canary: String, CaseIterable, Sendable {
   case conditionIgnored = "condition-ignored"
   /// A commit's condition is taken for a stricter one: it breaks without need.
   case conditionMistaken = "condition-mistaken"
+  /// What was known of producers is forgotten at a start.
+  case producersForgotten = "producers-forgotten"
+  /// So is only which producers may have been forgotten before.
+  case producerFloorForgotten = "producer-floor-forgotten"
 }
 
 /// What the simulation found wrong; the first finding ends a run.

@@ -5,7 +5,8 @@
 //                              not at all
 //     nobody sent it           is not there
 //     found after a recovery   stays, under the same number, for ever
-//     one session's events     keep their order
+//     one session's events     keep their order, but for what was sent again
+//     sent again with the same counter: there once, and always answered alike (Oracle+Producers)
 //
 // Every payload begins with a mark that says what it is: "p12.0;" the first event of PUT 12, "m7;"
 // message 7.
@@ -67,6 +68,10 @@ struct Oracle {
     var isRefused = false
     /// What it is when it is a commit.
     var commit: Commit?
+    /// Whose counter it has, if it has one.
+    var stamp: Stamp?
+    /// Whether it was sent more than once: then it may come behind what was sent later.
+    var isResent = false
   }
 
   struct Message {
@@ -76,6 +81,8 @@ struct Oracle {
   }
 
   var puts: [Put] = []
+  /// Answers to requests that had one before.
+  var repeatedAnswerCount = 0
   /// The last position any client was told.
   var lastPosition: UInt64 = 0
   /// The events conflicts were told about.
@@ -169,6 +176,7 @@ struct Oracle {
       if let first = put.first, first != start {
         throw Finding("PUT \(number) was acknowledged as \(first) and is at \(start)")
       }
+      guard !put.isResent else { continue }
       if let before = reached[put.session], before > start {
         throw Finding("PUT \(number) is before one its session sent earlier")
       }

@@ -18,6 +18,9 @@ package struct SimulationReport: Equatable, Sendable {
   package var endings: [String: Int] = [:]
   package var recoveriesKilled = 0
   package var acknowledgedPuts = 0
+  /// Requests with a counter that were sent again, and answers to those that had one before.
+  package var resentPuts = 0
+  package var repeatedAnswers = 0
   package var messagesSent = 0
   package var eventsFound = 0
   package var archivePasses = 0
@@ -75,6 +78,7 @@ package final class Simulation {
     limits.middleSlotByteCount = 4096
     limits.answerRecordCount = 512
     limits.answersWaitingMax = 64
+    limits.producerCountMax = 3
     return limits
   }
 
@@ -93,6 +97,8 @@ package final class Simulation {
     }
     report.steps = world.stepCount
     report.acknowledgedPuts = oracle.acknowledgedCount
+    report.resentPuts = oracle.puts.count { $0.isResent }
+    report.repeatedAnswers = oracle.repeatedAnswerCount
     report.messagesSent = oracle.messages.count
     report.injected = world.disk.injected
     report.archivePasses = roles.passCount
@@ -218,7 +224,8 @@ package final class Simulation {
       recovered = try Recovery.run(
         machine.files, layout, store: store, log: log, archivedThrough: archived.segment,
         coveredThrough: archived.sequence, frontier: published > .none ? published : nil,
-        segmentByteCount: 4096 * random.within(8...24))
+        segmentByteCount: 4096 * random.within(8...24), producerCountMax: limits.producerCountMax,
+        clock: world.wallTime)
     } catch {
       if case .file(let error) = error { throw error }
       world.finding = Finding("recovery failed: \(error)")
@@ -379,6 +386,12 @@ package final class Simulation {
       }
       recovered.header = older.header
       recovered.nextOffset = older.offset
+    case .producersForgotten: recovered.producers = Array("#producers floor=0 count=0\n".utf8)
+    case .producerFloorForgotten:
+      let text = String(decoding: recovered.producers, as: UTF8.self)
+      let lines = text.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
+      guard lines.count == 2, let count = lines[0].split(separator: " ").last else { return }
+      recovered.producers = Array("#producers floor=0 \(count)\n\(lines[1])".utf8)
     default: break
     }
   }

@@ -1,5 +1,6 @@
 // Clients: line-protocol sessions that keep their receipts, syslog over TCP in both framings and over
-// UDP. They send in pieces, read late, pipeline, send nonsense, and come back after a reset.
+// UDP. They send in pieces, read late, pipeline, send nonsense, and come back after a reset. Some of
+// their requests have a counter: those are sent until they are answered, and now and then once more.
 
 internal import PenstockCore
 
@@ -16,6 +17,15 @@ struct Workload {
     var waiting: [Int?] = []
     var received: [UInt8] = []
     var isCounted = false
+    /// Who it is to the shard, and the last counter it gave.
+    var epoch: UInt64 = 1
+    var counter: UInt64 = 0
+    /// Whether its session knows that.
+    var isNamed = false
+    /// Requests with a counter that had no answer when their session ended, oldest first.
+    var owed: [Int] = []
+    /// Requests with a counter, as they were sent.
+    var sent: [Int: String] = [:]
   }
 
   private var clients: [Client] = []
@@ -66,6 +76,7 @@ struct Workload {
   /// A new session: what had no answer stays unanswered.
   private mutating func connect(_ index: Int, _ network: inout SimulatedNetwork) {
     clients[index].descriptor = network.connect(clients[index].listener.rawValue)
+    owe(index)
     clients[index].unsent = []
     clients[index].waiting = []
     clients[index].received = []
@@ -75,6 +86,7 @@ struct Workload {
       clients[index].unsent += "HELLO penstock/1\n".utf8
       clients[index].waiting.append(nil)
     }
+    if clients[index].listener == .line, random.chance(50) { name(index) }
   }
 
   // MARK: - What is sent
@@ -98,6 +110,7 @@ struct Workload {
       clients[index].waiting.append(nil)
       return
     }
+    if resend(index, &oracle) { return }
     let number = oracle.puts.count
     var put = Oracle.Put(session: clients[index].session, payloads: [])
     if random.chance(35) { put.commit = commit(oracle) }
@@ -116,11 +129,86 @@ struct Workload {
       put.isRefused = true
     }
     if body.utf8.count > eventByteCountMax { put.isRefused = true }
+    if random.chance(40) { put.stamp = stamp(index) }
     oracle.puts.append(put)
     let verb = put.commit == nil ? "PUT" : "COMMIT"
-    let option = put.commit.map { condition($0) } ?? ""
-    clients[index].unsent += "\(verb) \(body.utf8.count)\(option)\n\(body)".utf8
+    let option = (put.commit.map { condition($0) } ?? "") + (put.stamp?.options ?? "")
+    let request = "\(verb) \(body.utf8.count)\(option)\n\(body)"
+    clients[index].unsent += request.utf8
     clients[index].waiting.append(number)
+    if put.stamp != nil { clients[index].sent[number] = request }
+  }
+
+  // MARK: - Producers
+
+  /// The session speaks for its client's producer from now on.
+  private mutating func name(_ index: Int) {
+    clients[index].isNamed = true
+    clients[index].unsent += "PRODUCER c\(index) \(clients[index].epoch)\n".utf8
+    clients[index].waiting.append(nil)
+  }
+
+  /// The next counter of the client; now and then of a producer that is heard of once, so that more
+  /// are known than are remembered.
+  private mutating func stamp(_ index: Int) -> Oracle.Stamp {
+    if random.chance(6) {
+      let epoch = clients[index].epoch + UInt64(random.below(2))
+      return Oracle.Stamp(
+        name: "once-\(random.below(1 << 30))", epoch: epoch, counter: 1, isInLine: true)
+    }
+    clients[index].counter += UInt64(random.within(1...2))
+    return Oracle.Stamp(
+      name: "c\(index)", epoch: clients[index].epoch, counter: clients[index].counter,
+      isInLine: !clients[index].isNamed || random.chance(30))
+  }
+
+  /// What had no answer has to be asked again.
+  private mutating func owe(_ index: Int) {
+    clients[index].isNamed = false
+    for case let number? in clients[index].waiting
+    where clients[index].sent[number] != nil && !clients[index].owed.contains(number) {
+      clients[index].owed.append(number)
+    }
+  }
+
+  /// Sends a request again that had no answer, or one that had.
+  private mutating func resend(_ index: Int, _ oracle: inout Oracle) -> Bool {
+    var number: Int?
+    if !clients[index].owed.isEmpty {
+      number = clients[index].owed.removeFirst()
+    } else if random.chance(5) {
+      // Not in the order of a dictionary: a seed decides everything.
+      let known = clients[index].sent.keys.sorted()
+      if !known.isEmpty { number = known[random.below(known.count)] }
+    }
+    guard let number, let stamp = oracle.puts[number].stamp,
+      let request = clients[index].sent[number]
+    else { return false }
+    oracle.puts[number].isResent = true
+    let line = request.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
+    // A new session does not know whose it is.
+    let option = stamp.isInLine ? "" : " producer=\(stamp.name)@\(stamp.epoch)"
+    clients[index].unsent += "\(line[0])\(option)\n\(line[1])".utf8
+    clients[index].waiting.append(number)
+    return true
+  }
+
+  private mutating func follow(
+    _ advice: Oracle.Advice, _ index: Int, _ number: Int, _ oracle: Oracle
+  ) {
+    let stamp = oracle.puts[number].stamp
+    switch advice {
+    case .none: break
+    case .again: clients[index].owed.append(number)
+    case .begin(let floor):
+      guard stamp?.name == "c\(index)", stamp?.epoch == clients[index].epoch else { return }
+      // Nobody knows what became of those that had no answer: they must not be sent again as others.
+      clients[index].epoch = floor + 1
+      clients[index].counter = 0
+      clients[index].owed = []
+      clients[index].sent = [:]
+      name(index)
+    }
   }
 
   /// The option of the request; canaries let the shard read another one than the oracle does.
@@ -186,15 +274,23 @@ struct Workload {
         throw Finding("an answer to nothing: \(line)")
       }
       let request = clients[index].waiting.removeFirst()
-      try takeAnswer(line, request, &oracle)
+      try takeAnswer(line, request, index, &oracle)
     }
   }
 
-  private func takeAnswer(_ line: String, _ request: Int?, _ oracle: inout Oracle) throws(Finding) {
+  private mutating func takeAnswer(
+    _ line: String, _ request: Int?, _ index: Int, _ oracle: inout Oracle
+  ) throws(Finding) {
     guard let number = request else { return }
+    if let advice = try oracle.advice(line, number) {
+      return follow(advice, index, number, oracle)
+    }
     if line.hasPrefix("CONFLICT ") { return try oracle.takeConflict(line, number) }
     if line.hasPrefix("ERR ") {
-      guard !line.contains("busy") else { return }
+      guard !line.contains("busy") else {
+        if clients[index].sent[number] != nil { clients[index].owed.append(number) }
+        return
+      }
       if line.hasPrefix("ERR too-old ") { return try oracle.takeTooOld(line, number) }
       guard oracle.puts[number].isRefused else {
         throw Finding("PUT \(number) is refused without need: \(line)")
@@ -209,7 +305,7 @@ struct Workload {
     guard line.hasPrefix("OK shard=0 "), let first = values["first"],
       values["count"] == UInt64(oracle.puts[number].payloads.count)
     else { throw Finding("PUT \(number) got the answer \(line)") }
-    oracle.puts[number].first = first
+    try oracle.takeReceipt(number, first: first)
     oracle.lastPosition = max(
       oracle.lastPosition, first + UInt64(oracle.puts[number].payloads.count) - 1)
   }

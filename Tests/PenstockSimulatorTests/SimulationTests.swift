@@ -11,6 +11,7 @@ import Testing
     #expect(report.acknowledgedPuts > 50, "seed \(seed)")
     #expect(report.eventsFound > 100, "seed \(seed)")
     #expect(report.lives == 4)
+    #expect(report.resentPuts > 5 && report.repeatedAnswers > 0, "seed \(seed)")
   }
 
   /// On a full disk a stop ends at its deadline, and may not claim that everything is durable.
@@ -26,7 +27,9 @@ import Testing
   }
 
   /// Those that a short run finds; `make simulate` tries them all.
-  @Test(arguments: [Canary.appendToRecovered, .noFolderSync, .earlyUnlink, .reusedNumbers])
+  @Test(arguments: [
+    Canary.appendToRecovered, .noFolderSync, .earlyUnlink, .reusedNumbers, .producersForgotten,
+  ])
   func `a broken rule is found`(_ canary: Canary) {
     let findings = (1...3 as ClosedRange<UInt64>).lazy.compactMap {
       Simulation(seed: $0, canary: canary).run(lives: 7).finding
