@@ -29,6 +29,9 @@ public struct LineClient: ~Copyable {
     public var requestByteCountMax = 16 << 10
     /// How long the server may take to say HELLO, in milliseconds.
     public var helloTimeoutMilliseconds = 10_000
+    /// The secret that a server with tokens wants, 1 to 128 printable bytes without a space; nil says
+    /// none.
+    public var token: String?
     public init() {}
   }
 
@@ -93,6 +96,9 @@ public struct LineClient: ~Copyable {
   {
     precondition((1...4096).contains(options.requestsInFlightMax))
     precondition(options.eventsPerRequestMax > 0 && options.requestByteCountMax > 0)
+    if let token = options.token {
+      guard AccessToken.canBeSaid(Array(token.utf8)) else { throw .badToken }
+    }
     let descriptor: Int32
     switch address.place {
     case .tcp(let host, let port): descriptor = unsafe penstock_connect_tcp(host, port)
@@ -280,7 +286,9 @@ public struct LineClient: ~Copyable {
   // MARK: - Beginning and end
 
   private mutating func sayHello() throws(LineClientError) {
-    let hello = Array("HELLO penstock/1\n".utf8)
+    let token = options.token.map { " token=" + $0 } ?? ""
+    let hello = Array("HELLO penstock/1\(token)\n".utf8)
+    if request.byteCount < hello.count { request = AlignedBuffer(byteCount: hello.count) }
     request.copy(hello.rawSpan, to: 0)
     try send(0..<hello.count)
     let deadline =
@@ -294,9 +302,11 @@ public struct LineClient: ~Copyable {
   }
 
   private mutating func takeHello(_ line: ByteRange) throws(LineClientError) {
-    guard case .hello(let shard, let shardCount) = LineAnswer(inbox.bytes, line) else {
-      throw unexpected(line)
+    let answer = LineAnswer(inbox.bytes, line)
+    if case .refused(let code, let text) = answer, code == "unauthorized" {
+      throw .unauthorized(address, text)
     }
+    guard case .hello(let shard, let shardCount) = answer else { throw unexpected(line) }
     self.shard = shard
     self.shardCount = shardCount
     state = .open
@@ -319,6 +329,10 @@ public enum LineClientError: Error, Equatable, Sendable, CustomStringConvertible
   case cannotConnect(LineAddress, reason: String)
   /// Something listens there and does not answer.
   case noHello(LineAddress)
+  /// The option `token` holds what no token can.
+  case badToken
+  /// The server wants a token, or another one.
+  case unauthorized(LineAddress, String)
   case unexpectedAnswer(LineAddress, String)
   /// The connection ended; events sent and not acknowledged may or may not be stored.
   case connectionLost(
@@ -330,6 +344,9 @@ public enum LineClientError: Error, Equatable, Sendable, CustomStringConvertible
       "cannot connect to \(address): \(reason); start 'penstock serve' or name another address"
     case .noHello(let address):
       "\(address) does not answer HELLO; is it a listener of the line protocol?"
+    case .badToken: "a token is 1 to 128 printable bytes without a space"
+    case .unauthorized(let address, let text):
+      "\(address) does not let this client in: \(text)"
     case .unexpectedAnswer(let address, let line):
       "\(address) answered '\(line)', which is not penstock/1; is it the right address?"
     case .connectionLost(let address, let reason, let sent, let acknowledged, let refusal):

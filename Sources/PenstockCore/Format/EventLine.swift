@@ -244,7 +244,8 @@ package enum Escape {
     }
   }
 
-  private static func plain(for letter: UInt8) -> UInt8? {
+  /// The byte a letter behind a backslash stands for.
+  static func plain(for letter: UInt8) -> UInt8? {
     switch letter {
     case UInt8(ascii: "n"): Byte.lineFeed
     case UInt8(ascii: "0"): Byte.null

@@ -48,6 +48,8 @@ package struct Connection: BitwiseCopyable {
   package var isLent = false
   /// Whether it is told where journals of other shards are, instead of having requests passed on.
   package var wantsMoved = false
+  /// What it may do.
+  package var grant = Grant.everything
   /// The tag of the request that is being answered.
   package var tag = RequestTag.none
   /// Octets of a refused request still to be passed over.

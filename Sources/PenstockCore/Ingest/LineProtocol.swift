@@ -2,7 +2,7 @@
 //
 //     session    = *( request )
 //     request    = hello | put | commit | head | exists | producer | read | follow | copy
-//     hello      = "HELLO penstock/1" [ " moved" ] [ tag ] eol
+//     hello      = "HELLO penstock/1" [ " moved" ] [ " token=" secret ] [ tag ] eol
 //     put        = "PUT " byteCount [ counter ] [ tag ] eol  byteCount OCTETS
 //                                                 ; the octets are event lines
 //     commit     = "COMMIT " byteCount *( SP option ) [ tag ] eol  byteCount OCTETS
@@ -23,6 +23,7 @@
 //                | counter
 //     types      = type *( "," type )
 //     position   = 1*19DIGIT                       ; a sequence number of the journal's shard
+//     secret     = 1*128 bytes of %x21-7E          ; one of the server's tokens (TokenFile)
 //     tag        = SP "tag=" 1*16 bytes            ; the answer repeats it
 //     byteCount  = 1*10DIGIT                       ; 1 … the slot size (1 MiB)
 //     octets     = 1*( line )                      ; EventLine, each ends in LF
@@ -71,6 +72,11 @@
 // the reader for the time of the answer (Shard+Lend); at most 128 of them may wait on a connection, more
 // are refused as busy.
 //
+// A server with tokens wants one first, in a HELLO: anything before is ERR unauthorized, and so is a
+// token it does not know, which ends the session. What the token gives no right to is ERR forbidden,
+// PUT and COMMIT as a whole. A later HELLO with a token takes its place. A server without tokens takes
+// any and looks at none.
+//
 // Streams beginning with "/" are journals. They take COMMITs only, whose events all belong to
 // journals, of one shard, and whose times the server sets: one for each commit, later than that of
 // any before it. "_penstock/" is refused, and attributes beginning with "_" other than `_id` and
@@ -110,6 +116,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
   case badTag, badCondition, notJournal, journalTime, tooOld, severalShards, unavailable, notServed
   case readTooLong, noReader
   case badProducer, noProducer, fenced, unknownProducer, counterTooOld, epochAhead
+  case unauthorized, forbidden
 
   /// The code, for programs.
   package var code: StaticString {
@@ -147,6 +154,8 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .unknownProducer: "unknown-producer"
     case .counterTooOld: "counter-too-old"
     case .epochAhead: "epoch-ahead"
+    case .unauthorized: "unauthorized"
+    case .forbidden: "forbidden"
     }
   }
 
@@ -184,6 +193,10 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
       "the store spreads journals over more shards than are served; start with as many as it had"
     case .readTooLong: "a READ, FOLLOW or COPY may have 2304 bytes"
     case .noReader: "the reader is not there to answer; try again in a moment"
+    case .unauthorized:
+      "this server wants one of its tokens first: 'HELLO penstock/1 token=SECRET'"
+    case .forbidden:
+      "the token gives no right to do this with this stream; the server's token file says who may"
     case .tooOld: "the server does not remember so far back; read again and commit from there"
     case .badProducer:
       "expected PRODUCER NAME EPOCH, and counter=N, producer=NAME@EPOCH behind PUT or COMMIT"

@@ -53,7 +53,8 @@ package enum Request: Equatable, Sendable {
         range.count <= AnswerPool.textByteCountMax ? .read : .refused(.readTooLong)
     } else if word.count >= 5, span.hasBytes("HELLO", at: word.lowerBound) {
       let isKnown = range.count >= 16 && span.hasBytes("HELLO penstock/1", at: range.lowerBound)
-      let options = (range.lowerBound &+ min(16, range.count))..<range.upperBound
+      let end = HelloToken.lineEnd(span, range)
+      let options = min(range.lowerBound &+ min(16, range.count), end)..<end
       let isMoved = options.count == 6 && span.hasBytes(" moved", at: options.lowerBound)
       if isKnown, isMoved {
         self = .helloMoved

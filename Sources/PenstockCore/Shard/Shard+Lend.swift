@@ -8,10 +8,12 @@
 // up nobody. The shard goes on receiving meanwhile: answers to what came behind the request wait for
 // its end, as behind any other.
 //
-//     to the reader    "LEND " slot SP generation LF request        with the connection's descriptor
+//     to the reader    "LEND " slot SP generation [ SP name SP mark ] LF request
+//                                                          with the connection's descriptor
 //     from the reader  "BACK " slot SP generation LF
 //
-// Each is a packet of its own. When the reader's connection ends, those that are lent end with it:
+// Name and mark, a decimal number, are those of the connection's token (AccessToken), and there when
+// the store has tokens; the name is "*" for everything. Each is a packet of its own. When the reader's connection ends, those that are lent end with it:
 // nobody knows how much of an answer was sent.
 
 extension Shard where Machine: ~Copyable {
@@ -38,6 +40,7 @@ extension Shard where Machine: ~Copyable {
     writer.put(decimal: slot, &memory.answers)
     writer.put(Byte.space, &memory.answers)
     writer.put(decimal: Int(sessions.connections[slot].generation), &memory.answers)
+    putGrant(slot, &writer)
     writer.put(Byte.lineFeed, &memory.answers)
     LentText.put(answer, answers, &writer, &memory.answers)
     put(answer.tag, &writer)
@@ -115,15 +118,17 @@ package struct LentName: Hashable, Sendable, BitwiseCopyable {
     self.generation = generation
   }
 
-  /// Reads the words behind "LEND " or "BACK ", without the LF.
+  /// Reads the two words behind "LEND " or "BACK ", without the LF.
   package init?(_ span: RawSpan, _ range: ByteRange) {
     guard range.count > 5,
       span.hasBytes("BACK ", at: range.lowerBound) || span.hasBytes("LEND ", at: range.lowerBound)
     else { return nil }
     let start = range.lowerBound + 5
     let space = span.nearIndex(of: Byte.space, from: start, to: range.upperBound)
-    guard space < range.upperBound, let slot = span.decimal(start..<space, digitCountMax: 8),
-      let generation = span.decimal((space + 1)..<range.upperBound, digitCountMax: 10),
+    guard space < range.upperBound, let slot = span.decimal(start..<space, digitCountMax: 8)
+    else { return nil }
+    let end = span.nearIndex(of: Byte.space, from: space + 1, to: range.upperBound)
+    guard let generation = span.decimal((space + 1)..<end, digitCountMax: 10),
       generation <= Int(UInt32.max)
     else { return nil }
     self.init(slot: slot, generation: UInt32(generation))

@@ -52,7 +52,8 @@ extension Shard where Machine: ~Copyable {
       source == .frames
       ? RequestLine(sessions.frames.bytes, whole) : RequestLine(memory.streams.bytes, whole)
     sessions.connections[slot].tag = read.tag
-    return (read.request, read.range)
+    guard sessions.connections[slot].grant != .everything else { return (read.request, read.range) }
+    return (permitted(read.request, slot, source, read.range), read.range)
   }
 
   /// Adds to a request line that was cut.
@@ -175,6 +176,11 @@ extension Shard where Machine: ~Copyable {
   private mutating func store(
     _ request: Request, _ slot: Int, _ source: Source, line: ByteRange, _ body: ByteRange
   ) -> Bool {
+    if sessions.connections[slot].grant != .everything,
+      refusesEvents(request, slot, source, line: line, body)
+    {
+      return true
+    }
     if case .commit = request { return storeCommit(slot, source, line: line, body) }
     if case .putCounted = request {
       switch judgeProducer(slot, source, line: line, body, isCommit: false) {

@@ -46,7 +46,12 @@ extension Shard where Machine: ~Copyable {
   private mutating func greet(_ owner: Int) {
     let room = requestMemory(owner)
     var writer = EventWriter(offset: room.lowerBound, limit: room.upperBound)
-    writer.put("HELLO penstock/1 moved\n", &memory.answers)
+    writer.put("HELLO penstock/1 moved", &memory.answers)
+    if let access = configuration.access {
+      writer.put(" token=", &memory.answers)
+      writer.put(verbatim: access.peerSecret.rawSpan, &memory.answers)
+    }
+    writer.put(Byte.lineFeed, &memory.answers)
     relays.peers[owner].end = writer.offset - room.lowerBound
     // Nobody waits for the answer.
     relays.append(RelayedRequest(slot: 0, generation: 0, record: -1), owner)

@@ -28,6 +28,7 @@ extension Shard where Machine: ~Copyable {
       }
       let slot = sessions.open(
         socket, listener: listener, kind: configuration.listeners[listener].kind, now: now)
+      sessions.connections[slot].grant = firstGrant
       statistics[.connectionsAccepted] += 1
       if stopping != .no {
         // It was made before the stop and may have sent all it has.
@@ -116,6 +117,7 @@ extension Shard where Machine: ~Copyable {
       switch io.takeControl(control) {
       case .byte(UInt8(ascii: "T")): beginStop()
       case .byte(UInt8(ascii: "S")): requestSeal()
+      case .byte(ControlByte.reload): reloadTokens()
       case .byte: break
       case .empty:
         io.watch(control, token: Token(.control, slot: 0))

@@ -70,6 +70,8 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
   var contexts: [SyslogContext] = []
   var answers: AnswerPool
   var relays: Relays
+  /// The tokens clients may say, when the configuration asks for them.
+  var access = Tokens.none
   /// The connection to the reader, or -1.
   var readerSlot = -1
   /// Connections with answers waiting.
@@ -200,6 +202,11 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
       number: recovered.lastBatch.advanced(by: 1), firstSequence: recovered.nextSequence,
       alignment: header.alignment, limits: limits)
     precondition(configuration.listeners.count <= Limits.listenerCountMax)
+    if let configured = configuration.access {
+      access = configured.tokensAtStart { text in
+        configuration.tell("shard \(configuration.log.value)", text)
+      }
+    }
     for listener in configuration.listeners {
       contexts.append(SyslogContext(template: listener.template))
     }

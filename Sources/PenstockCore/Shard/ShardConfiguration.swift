@@ -24,6 +24,8 @@ package enum ControlByte {
   package static let stop = UInt8(ascii: "T")
   /// Seal the active segment.
   package static let seal = UInt8(ascii: "S")
+  /// Read the file of tokens again.
+  package static let reload = UInt8(ascii: "R")
   /// Look again at once.
   package static let look = UInt8(ascii: "L")
 }
@@ -80,6 +82,8 @@ package struct ShardConfiguration: Sendable {
   var ledgerRowCount: Int { max(listeners.count, connections.isEmpty ? 0 : 1) }
   /// A lease that was acquired already; the shard closes it when it cannot start.
   package var lease: Lease?
+  /// The tokens that are asked for on the line protocol; nil asks for none.
+  package var access: AccessConfiguration?
   /// Who is told what there is to say.
   package var tell: Notices = ShardProcess.say
 

@@ -44,6 +44,8 @@ package enum Counter: Int, CaseIterable, Sendable {
   case freeBytes
   /// Nonzero while the shard serves.
   case isServing
+  /// HELLOs with a token that nobody has.
+  case tokensRefused
 }
 
 /// Counters of one listener: its row of the ledger.

@@ -71,7 +71,8 @@ enum Role {
         throw CommandFailure("no socket was passed for lent connections")
       }
       return ReaderProcess.run(
-        layout: place.layout, store: place.store, control: place.control, listener: listener)
+        layout: place.layout, store: place.store, control: place.control, listener: listener,
+        tokens: arguments.all("--tokens").last)
     default: throw CommandFailure("there is no role of this name")
     }
   }
@@ -105,6 +106,10 @@ enum Role {
     configuration.limits.carryByteCount = min(configuration.limits.carryByteCount, event)
     configuration.seal.ageNanoseconds = Int64(try arguments.number("--seal-age"))
     configuration.hasReader = try arguments.numberIfGiven("--reader") == 1
+    if let path = arguments.all("--tokens").last {
+      configuration.access = AccessConfiguration(
+        path: path, peerSecret: try PeerSecret.receive(place.control))
+    }
     configuration.seal.onStop = try arguments.number("--seal-on-stop") == 1
     do {
       let manifest = try Manifest.read(LinuxFileSystem(), place.layout)

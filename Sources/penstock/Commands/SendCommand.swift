@@ -28,6 +28,9 @@ struct Send: ParsableCommand {
   @Option(help: "Events of one request at most, 1 to 65536.")
   var batch = 256
 
+  @Option(help: "File with the secret of the token the server wants, and nothing else.")
+  var tokenFile: String?
+
   func run() throws {
     guard (1...4096).contains(window) else { throw ValidationError("--window takes 1 to 4096") }
     guard (1...65_536).contains(batch) else { throw ValidationError("--batch takes 1 to 65536") }
@@ -45,6 +48,7 @@ struct Send: ParsableCommand {
     var options = LineClient.Options()
     options.requestsInFlightMax = window
     options.eventsPerRequestMax = batch
+    options.token = try tokenFile.map(Send.token)
     var client: LineClient
     do {
       client = try LineClient.connect(to: address, options: options)
@@ -70,6 +74,20 @@ struct Send: ParsableCommand {
         + "a line may have \(SendLines.lineByteCountMax) bytes"
     }
     if let failure { throw CommandFailure(failure) }
+  }
+
+  /// The secret in a file that others cannot read; blanks and line ends around it do not count.
+  private static func token(_ path: String) throws -> String {
+    do throws(PrivateFile.Fault) {
+      let bytes = try PrivateFile.read(path, byteCountMax: 4096)
+      let words = bytes.split { $0 <= Byte.space }
+      guard words.count == 1, AccessToken.canBeSaid(Array(words[0])) else {
+        throw PrivateFile.Fault("\(path) holds no secret: expected one word of printable bytes")
+      }
+      return String(decoding: words[0], as: UTF8.self)
+    } catch {
+      throw CommandFailure("\(error)")
+    }
   }
 
   /// Sends until the input ends. What has been typed or piped is sent when no more is there yet.

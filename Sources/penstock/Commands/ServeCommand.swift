@@ -42,6 +42,14 @@ struct Serve: ParsableCommand {
   @Flag(help: "Seal on a clean stop, so that the archive holds everything.")
   var sealOnStop = false
 
+  @Option(
+    help: """
+      File of the tokens clients of the line protocol need, one 'NAME SECRET [read=PATTERN,…] \
+      [write=PATTERN,…]' a line; default: none are needed.
+      """
+  )
+  var tokens: String?
+
   @Option(help: "Stretch of event time an archive table belongs to, like 1h, 1d or 1w.")
   var bucket = "1d"
 
@@ -82,6 +90,7 @@ struct Serve: ParsableCommand {
     }
     let lock = try HostLock.acquire(options.layout)
     defer { files.close(lock) }
+    try protectRunFolder(options)
     // A connection costs a descriptor; as many as are allowed may be open.
     _ = penstock_raise_descriptor_limit()
     let sockets = try HostSockets(options)
@@ -101,6 +110,18 @@ struct Serve: ParsableCommand {
     _ = try? files.unlink(options.layout.controlSocket)
     HostSockets.removeFiles(options)
     throw ExitCode(status)
+  }
+
+  /// Shuts others out of run/. Where the file system has no modes that is said, and with tokens, which
+  /// would be worth little there, the store is not served.
+  private func protectRunFolder(_ options: HostOptions) throws {
+    do throws(FileError) {
+      try RunFolder.protect(options.layout)
+    } catch {
+      let text = "others cannot be shut out of \(options.layout.run): \(error)"
+      guard options.tokens == nil else { throw CommandFailure(text) }
+      Console.say("penstock: host: \(text)")
+    }
   }
 
   /// Says to every process how the archive is laid out. A disk that is full must not keep a store
@@ -192,7 +213,18 @@ struct Serve: ParsableCommand {
       sealsOnStop: sealOnStop)
     options.everstore = everstore.first
     options.archive = try archiveSettings()
+    try readTokens(&options)
     return options
+  }
+
+  private func readTokens(_ options: inout HostOptions) throws {
+    guard let tokens else { return }
+    do throws(PrivateFile.Fault) {
+      Console.say("penstock: host: " + HostOptions.told(try TokenFile.read(tokens), tokens))
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+    options.tokens = tokens
   }
 
   private func archiveSettings() throws -> ArchiveSettings {

@@ -1,6 +1,6 @@
 // run/control.sock: commands to a running host.
 //
-//     request = ( "seal" | "status" ) LF
+//     request = ( "seal" | "status" | "reload" ) LF
 //     answer  = *( line LF ) ( "OK" | "ERR" SP text ) LF, then the connection is closed
 //
 // A client that says nothing, or too much, is dropped: it keeps no place for long.
@@ -31,6 +31,7 @@ struct ControlServer {
     listener = unsafe penstock_listen_unix(path, Int32(ControlServer.clientCountMax))
     if listener < 0 { throw FileError(.open, path, code: -listener) }
     _ = penstock_set_nonblocking(listener, true)
+    try RunFolder.protect(socket: path)
   }
 
   /// What to wait for. With every place taken, more clients wait in the kernel.

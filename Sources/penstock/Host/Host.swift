@@ -2,7 +2,7 @@
 // it does not crash; it touches no event.
 //
 //     serve ─ lock the store ─ listen ─ start roles ─┬─ child ended → restart policy → start
-//                                                    ├─ control socket → seal, status
+//                                                    ├─ control socket → seal, status, reload
 //                                                    ├─ every second on a terminal: one live line
 //                                                    └─ SIGINT, SIGTERM, SIGHUP → stop
 //
@@ -31,6 +31,8 @@ final class Host {
   private let store: StoreIdentifier
   private let journalHashWidth: Int
   private var sockets: HostSockets
+  /// What shards pass requests on to each other with, when clients need tokens.
+  private let peerSecret = PeerSecret.make()
   private var roles: [ManagedRole] = []
   private let logCount: Int
   private let signals: Int32
@@ -151,7 +153,8 @@ final class Host {
       RoleProcess.start(
         arguments: options.shardArguments(shard, store), descriptors: sockets.descriptors[shard],
         names: ListenerURL.Scheme.names(of: options.listenerSchemes),
-        processor: Int32(shard % System.processorCount))
+        processor: Int32(shard % System.processorCount),
+        secret: options.tokens == nil ? [] : peerSecret)
     case .retired(let log):
       RoleProcess.start(arguments: options.retiredArguments(log, store))
     case .preparer:
@@ -306,7 +309,29 @@ final class Host {
       hurryArchiver()
       return "OK\n"
     case "status": return roles.map { $0.line + "\n" }.joined() + "OK\n"
-    default: return "ERR unknown command; expected 'seal' or 'status'\n"
+    case "reload": return reload()
+    default: return "ERR unknown command; expected 'seal', 'status' or 'reload'\n"
+    }
+  }
+
+  /// Has the roles read the file of tokens again, once it is seen to be right.
+  private func reload() -> String {
+    guard let path = options.tokens else {
+      return "ERR the daemon asks for no tokens; start it with --tokens FILE\n"
+    }
+    do throws(PrivateFile.Fault) {
+      let told = HostOptions.told(try TokenFile.read(path), path)
+      for role in roles {
+        switch role.kind {
+        case .shard, .reader: role.process?.send(ControlByte.reload)
+        case .retired, .preparer, .archiver: break
+        }
+      }
+      say(told)
+      return "\(told)\nOK\n"
+    } catch {
+      say("\(error); the tokens before stay in force")
+      return "ERR \(error); the tokens before stay in force\n"
     }
   }
 

@@ -17,6 +17,8 @@ struct HostOptions {
   var segmentByteCount: Int?
   var sealAgeNanoseconds: Int64
   var sealsOnStop: Bool
+  /// The file of tokens clients need; nil lets everybody in.
+  var tokens: String?
   var archive = ArchiveSettings()
 
   /// Most shards: logs have numbers of two hex digits, machines fewer cores than that.
@@ -36,6 +38,7 @@ struct HostOptions {
   func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
     var words = common("shard", shard, store)
     words += ["--seal-on-stop", sealsOnStop ? "1" : "0", "--reader", "1"]
+    if let tokens { words += ["--tokens", tokens] }
     for scheme in listenerSchemes { words += ["--listener", scheme.rawValue] }
     return words
   }
@@ -70,6 +73,12 @@ struct HostOptions {
 
   func readerArguments(_ store: StoreIdentifier) -> [String] {
     ["reader", "--data", layout.root, "--store", store.text]
+      + (tokens.map { ["--tokens", $0] } ?? [])
+  }
+
+  /// What is said of tokens that were read.
+  static func told(_ tokens: [AccessToken], _ path: String) -> String {
+    "\(Readable.counted(tokens.count, "token")) read from \(path)"
   }
 
   /// - Parameter width: logs journals are spread over.

@@ -56,7 +56,16 @@ struct HostSockets {
     guard descriptor >= 0 else {
       throw ListenFailure(url: ListenerURL(unix: path), code: -descriptor)
     }
+    try protect(path)
     return descriptor
+  }
+
+  private static func protect(_ path: String) throws(ListenFailure) {
+    do throws(FileError) {
+      try RunFolder.protect(socket: path)
+    } catch {
+      throw ListenFailure(url: ListenerURL(unix: path), code: error.code)
+    }
   }
 
   /// Listens on a path. The roles of a host that was killed hold its sockets until they have ended:
@@ -84,6 +93,7 @@ struct HostSockets {
     let url = ListenerURL(unix: path)
     let descriptor = HostSockets.listenUnix(path)
     guard descriptor >= 0 else { throw ListenFailure(url: url, code: -descriptor) }
+    try HostSockets.protect(path)
     descriptors[shard].append(descriptor)
     endpoints.append(
       Endpoint(name: ListenerURL.Scheme.shardUnix.name, url: url.description, shard: shard))

@@ -1,6 +1,6 @@
 // Starting a role: the same program again, with its sockets passed (sd_listen_fds(3)) and a pipe
-// it watches. Its end of the pipe reads "T" for stop, "S" for seal, and the end of the pipe when
-// the host is gone.
+// it watches. Its end of the pipe reads "T" for stop, "S" for seal, "R" for reload, and the end of the
+// pipe when the host is gone; a role that is told a secret finds it in front of them.
 
 internal import CShims
 internal import PenstockCore
@@ -14,7 +14,7 @@ struct RoleProcess {
   /// Starts `penstock role ARGUMENTS…`. The control pipe's read end is the first passed descriptor.
   static func start(
     arguments: [String], descriptors: [Int32] = [], names: [String] = [], processor: Int32 = -1,
-    isIdle: Bool = false
+    isIdle: Bool = false, secret: [UInt8] = []
   ) -> Result<RoleProcess, FileError> {
     var readEnd: Int32 = -1
     var writeEnd: Int32 = -1
@@ -23,6 +23,8 @@ struct RoleProcess {
       return .failure(FileError(.open, "control pipe", code: -piped))
     }
     defer { _ = penstock_close(readEnd) }
+    // A pipe that is empty holds it, so that nobody is waited for.
+    _ = unsafe secret.withUnsafeBytes { unsafe penstock_write(writeEnd, $0.baseAddress, $0.count) }
     let words = ["penstock", "role"] + arguments
     let passed = [readEnd] + descriptors
     let listed = (["control"] + names).joined(separator: ":")
@@ -73,4 +75,28 @@ struct RoleProcess {
 
   func closeControl() { _ = penstock_close(control) }
   func kill() { penstock_signal(processIdentifier, 9) }
+}
+
+/// What the processes of one store tell each other apart from clients by: made anew with each start of
+/// the host, and handed on through control pipes, where no list of processes shows it.
+enum PeerSecret {
+  /// Hexadecimal digits: 256 bits.
+  static let byteCount = 64
+
+  static func make() -> [UInt8] {
+    Array((0..<4).map { _ in Hexadecimal.text(System.random(), digits: 16) }.joined().utf8)
+  }
+
+  /// Takes it from the control pipe, where it stands first.
+  static func receive(_ control: Int32) throws(CommandFailure) -> [UInt8] {
+    var secret: [UInt8] = []
+    while secret.count < byteCount {
+      let byte = penstock_read_byte(control)
+      guard let value = UInt8(exactly: byte) else {
+        throw CommandFailure("the control pipe holds no secret")
+      }
+      secret.append(value)
+    }
+    return secret
+  }
 }

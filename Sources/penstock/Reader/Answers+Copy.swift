@@ -4,7 +4,10 @@ internal import PenstockArchive
 internal import PenstockCore
 
 extension Answers {
-  func copy(_ request: ReadRequest.Copy, _ lent: LentConnection) throws {
+  func copy(
+    _ request: ReadRequest.Copy, _ lent: LentConnection, _ granted: ReadRights
+  ) throws {
+    var rights = granted
     let copier = LogCopier(reader, request.log, from: request.segment, request.offset)
     var pace = Pace()
     var name: SegmentName?
@@ -12,6 +15,8 @@ extension Answers {
     defer { if let file { reader.files.close(file) } }
     while true {
       var isQuiet = true
+      try rights.renew()
+      try rights.requireEverything()
       do {
         try copier.poll { segment, range in
           isQuiet = false
@@ -22,6 +27,8 @@ extension Answers {
             name = segment
           }
           guard let file else { return }
+          try rights.renew()
+          try rights.requireEverything()
           try lent.send(header(range.count, segment.number, range.lowerBound, lent.tag))
           try lent.send(file, range)
         }

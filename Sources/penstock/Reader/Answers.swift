@@ -6,6 +6,7 @@ internal import PenstockCore
 /// Answers one request at a time on connections that are lent.
 struct Answers {
   let reader: StoreReader<LinuxFileSystem>
+  let access: ReaderAccess?
 
   /// Silence of a FOLLOW or a COPY before it says that it is still there, in nanoseconds: shorter
   /// than what routers between forget a connection after.
@@ -24,9 +25,9 @@ struct Answers {
     do {
       let line = lent.line
       switch try ReadRequest(line.rawSpan) {
-      case .read(let request): try read(request, lent)
-      case .follow(let request): try follow(request, lent)
-      case .copy(let request): try copy(request, lent)
+      case .read(let request): try read(request, lent, try ReadRights(access, lent))
+      case .follow(let request): try follow(request, lent, try ReadRights(access, lent))
+      case .copy(let request): try copy(request, lent, try ReadRights(access, lent))
       }
       return true
     } catch let fault as ReadRequest.Fault {
@@ -42,7 +43,11 @@ struct Answers {
 
   // MARK: - READ
 
-  private func read(_ request: ReadRequest.Read, _ lent: LentConnection) throws {
+  private func read(
+    _ request: ReadRequest.Read, _ lent: LentConnection, _ granted: ReadRights
+  ) throws {
+    var rights = granted
+    try rights.require(request.stream)
     var cursor = try reader.read(request.query)
     var chunk = AnswerChunk()
     var event = StoredEvent()
@@ -51,6 +56,8 @@ struct Answers {
       chunk.put(event, tellsPosition: request.tellsPositions)
       count += 1
       guard chunk.isFull else { continue }
+      try rights.renew()
+      try rights.require(request.stream)
       let range = chunk.seal(at: nil, tag: lent.tag)
       try lent.send(chunk.memory, range)
       chunk.reset()
@@ -72,7 +79,10 @@ struct Answers {
 
   // MARK: - FOLLOW
 
-  private func follow(_ request: ReadRequest.Follow, _ lent: LentConnection) throws {
+  private func follow(
+    _ request: ReadRequest.Follow, _ lent: LentConnection, _ granted: ReadRights
+  ) throws {
+    var rights = granted
     var selection = Selection()
     selection.streams = [request.pattern]
     let places: LogPlaces
@@ -88,9 +98,13 @@ struct Answers {
     var told = PositionVector(places.mapValues(\.sequence))
     if !places.isEmpty { try tell(&chunk, told, lent) }
     while true {
+      try rights.renew()
       try follower.poll { event in
+        guard rights.allow(event) else { return }
         chunk.put(event, tellsPosition: request.tellsPositions)
-        if chunk.isFull { try tell(&chunk, told, lent) }
+        guard chunk.isFull else { return }
+        try rights.renew()
+        try tell(&chunk, told, lent)
       }
       for note in follower.takeDamage() { ShardProcess.say("reader", "damaged: \(note)") }
       told = follower.positions

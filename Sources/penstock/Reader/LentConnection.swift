@@ -48,6 +48,8 @@ final class LentConnection: Sendable {
   let name: LentName
   /// The request line without its tag.
   let line: [UInt8]
+  /// Whose rights count; nil when the shard does not say.
+  let grant: LentGrant?
   /// " tag=…", or nothing.
   let tag: String
   private let descriptor: Int32
@@ -67,6 +69,7 @@ final class LentConnection: Sendable {
     self.link = link
     self.name = name
     self.descriptor = descriptor
+    grant = LentGrant(String(decoding: packet[..<end], as: UTF8.self))
     line = Array(packet[(end + 1)..<lineEnd])
     tag = String(decoding: packet[lineEnd...], as: UTF8.self)
   }

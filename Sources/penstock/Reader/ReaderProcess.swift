@@ -29,17 +29,22 @@ enum ReaderProcess {
 
   /// Runs until the control pipe ends or says stop; the exit status.
   static func run(
-    layout: StoreLayout, store: StoreIdentifier, control: Int32, listener: Int32
+    layout: StoreLayout, store: StoreIdentifier, control: Int32, listener: Int32, tokens: String?
   ) -> Int32 {
     penstock_ignore_write_signals()
     _ = penstock_set_nonblocking(control, true)
     _ = penstock_set_nonblocking(listener, true)
-    let desk = ReaderDesk(layout)
+    let access = tokens.map { ReaderAccess($0) }
+    let desk = ReaderDesk(layout, access)
     var links: [ShardLink] = []
     while true {
       let descriptors = [control, listener] + links.map(\.descriptor)
       let ready = wait(descriptors)
-      if ready[0], penstock_read_byte(control) != -System.again { return 0 }
+      if ready[0] {
+        let byte = penstock_read_byte(control)
+        guard byte == -System.again || byte == Int32(ControlByte.reload) else { return 0 }
+        if byte > 0 { access?.reload() }
+      }
       for (index, link) in links.enumerated() where ready[index + 2] { receive(link, desk) }
       for link in links where link.hasEnded { desk.forget(link) }
       links.removeAll(where: \.hasEnded)
@@ -102,9 +107,14 @@ final class ReaderDesk: Sendable {
   }
 
   private let layout: StoreLayout
+  /// The tokens that are asked for; nil asks for none.
+  private let access: ReaderAccess?
   private let state = Mutex(State())
 
-  init(_ layout: StoreLayout) { self.layout = layout }
+  init(_ layout: StoreLayout, _ access: ReaderAccess?) {
+    self.layout = layout
+    self.access = access
+  }
 
   /// Answers a request now, in its turn, or with a refusal.
   func take(_ lent: LentConnection) {
@@ -172,7 +182,7 @@ final class ReaderDesk: Sendable {
         reader = try StoreReader(LinuxFileSystem(), layout)
       }
       reader.indexEntryCountMax = ReaderProcess.indexEntryCountMax
-      let isDone = Answers(reader: reader).answer(lent)
+      let isDone = Answers(reader: reader, access: access).answer(lent)
       let used = ReaderBox(reader: reader)
       state.withLock { state in
         if state.idleReaders.count < ReaderProcess.readCountMax { state.idleReaders.append(used) }

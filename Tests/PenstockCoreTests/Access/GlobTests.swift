@@ -1,4 +1,3 @@
-import PenstockArchive
 import PenstockCore
 import Testing
 
@@ -13,6 +12,7 @@ import Testing
     ("*/web-?", "syslog/web-1"), ("a*b*c", "aXXbYYc"), ("a*b*c", "abbbcbc"), ("?", "ö"),
     ("[a-c]x", "bx"), ("[!a-c]x", "dx"), ("[]]", "]"), ("[a-]", "-"), ("\\*", "*"),
     ("**a", "xa"), ("/orders/[0-9]*", "/orders/42"), ("*ö", "xxö"), ("[ä-ü]", "ö"), ("", ""),
+    ("é*", "éa"), ("a*", "a"), ("[!a][b-d]*", "xc"), ("[a-c][!a-c][x]", "bdx"),
   ])
   func `a pattern matches the names it describes`(pattern: String, name: String) throws {
     #expect(try matches(pattern, name))
@@ -22,6 +22,7 @@ import Testing
     ("syslog/web-1", "syslog/web-11"), ("syslog/web-1", "syslog/web-"), ("?", ""), ("?", "ab"),
     ("a*b", "a"), ("a*b", "abc"), ("[a-c]", "d"), ("[!a-c]", "b"), ("\\*", "x"), ("", "x"),
     ("*a", "ab"), ("syslog/*", "syslog"), ("[ä-ü]", "z"),
+    ("é*", "e"), ("ab*", "a"), ("[!a][b-d]*", "ac"), ("[a-c][!a-c][x]", "bdy"),
   ])
   func `a pattern refuses other names`(pattern: String, name: String) throws {
     #expect(try !matches(pattern, name))
