@@ -32,7 +32,8 @@ struct PenstockCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Serve.self, Seal.self, Reload.self, Send.self, QueryCommand.self, TailCommand.self, ExportCommand.self,
+      Serve.self, Seal.self, Reload.self, Send.self, QueryCommand.self, TailCommand.self,
+      ExportCommand.self,
       ImportCommand.self,
       SnapshotCommand.self, StreamsCommand.self, VerifyCommand.self, StatusCommand.self,
       Retention.self, Erase.self,

@@ -46,6 +46,8 @@ package struct Grant: BitwiseCopyable, Equatable, Sendable {
   /// The token's place in its set, or one of the two below.
   package var token: Int32
 
+  package init(token: Int32) { self.token = token }
+
   /// No token was said.
   package static let none = Grant(token: -1)
   /// No tokens are asked for, or a process of the store's own.
