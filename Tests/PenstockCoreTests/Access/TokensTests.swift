@@ -155,7 +155,7 @@ import Testing
       var body: [UInt8] = []
       for _ in 0..<Int.random(in: 1...3, using: &random) {
         let start = random.chance(90) ? "- " : "2026-11-21T03:47:52.123456789Z "
-        body += Array(start.utf8)
+        body += Array((random.chance(80) ? start + "a" : start).utf8)
         body += random.bytes(
           Int.random(in: 0...8, using: &random), from: Array("aab/  \t\\s\n".utf8))
         body += Array((random.chance(80) ? " T\tx\n" : "\n").utf8)

@@ -42,6 +42,44 @@ import Testing
     try server.finish()
   }
 
+  @Test func `a token is said in HELLO, and a server that wants another says so`() throws {
+    let secret = String(repeating: "s", count: 128)
+    let server = FakeServer { connection in
+      #expect(try connection.readLine() == "HELLO penstock/1 token=\(secret)")
+      connection.write("OK penstock/1 shard=1 shards=2\n")
+      #expect(try connection.readPut() == "- s -\tx\n")
+      connection.write("OK shard=1 first=1 count=1\n")
+    }
+    // The open request is smaller than the HELLO.
+    var client = try connect(server) {
+      $0.token = secret
+      $0.requestByteCountMax = 1
+    }
+    try append("x", try EventHeader(stream: "s", type: ""), &client)
+    try client.finish()
+    #expect(client.acknowledgedCount == 1)
+    try server.finish()
+
+    let other = FakeServer { connection in
+      #expect(try connection.readLine() == "HELLO penstock/1 token=x")
+      connection.write("ERR unauthorized say another\n")
+    }
+    let address = LineAddress(.tcp(host: "127.0.0.1", port: other.port))
+    #expect(throws: LineClientError.unauthorized(address, "say another")) {
+      _ = try connect(other) { $0.token = "x" }
+    }
+    try other.finish()
+  }
+
+  @Test(arguments: ["", "two words", "line\nfeed", "ü", String(repeating: "x", count: 129)])
+  func `what no token can be is not sent`(_ text: String) {
+    var options = LineClient.Options()
+    options.token = text
+    #expect(throws: LineClientError.badToken) {
+      _ = try LineClient.connect(to: LineAddress(.unix(path: "/none")), options: options)
+    }
+  }
+
   @Test func `payloads with LF or NUL are escaped and marked, others stand verbatim`() throws {
     let server = FakeServer { connection in
       try connection.sayHello()
