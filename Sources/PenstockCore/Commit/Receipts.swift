@@ -28,7 +28,7 @@ package struct Answer: BitwiseCopyable {
   package var first: UInt64
   /// The batch that has to be durable before the answer may leave; 0 for none.
   package var batchOrdinal: UInt64
-  /// The position `head` and `exists` are told for.
+  /// The position `head` and `exists` are told for; in `moved` the listener it was asked by.
   package var at: UInt64 = 0
   /// What the request was told apart by.
   package var tag = RequestTag.none

@@ -57,8 +57,18 @@ package enum System {
 
   /// The path a descriptor was opened by, as far as the kernel still knows it.
   package static func path(ofDescriptor descriptor: Int32) -> String? {
+    target(ofLink: "/proc/self/fd/\(descriptor)")
+  }
+
+  /// The path as it is understood in any working folder; itself when this one has no name.
+  package static func absolutePath(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let folder = target(ofLink: "/proc/self/cwd") else { return path }
+    return folder + "/" + path
+  }
+
+  private static func target(ofLink link: String) -> String? {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = unsafe readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count)
+    let count = unsafe readlink(link, &buffer, buffer.count)
     guard count > 0 else { return nil }
     return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

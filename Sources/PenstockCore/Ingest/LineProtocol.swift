@@ -37,7 +37,7 @@
 //     head-ok    = "OK shard=" n " head=" ( n | "unknown" ) " at=" n [ tag ] LF
 //     exists-ok  = "OK shard=" n " exists=" ( "0" | "1" | "unknown" ) " at=" n [ tag ] LF
 //     conflict   = "CONFLICT shard=" n " position=" n [ " journal=" journal " type=" type ] [ tag ] LF
-//     moved      = "MOVED shard=" n [ tag ] LF
+//     moved      = "MOVED shard=" n [ " address=" ( host ":" port | path ) ] [ tag ] LF
 //     named      = "OK shard=" n " producer" [ tag ] LF
 //     error      = "ERR " code [ tag ] " " [ "line " n ": " ] text LF
 //
@@ -88,7 +88,9 @@
 // of the journal as `head`, 0 when there is none, "unknown" when it lies further back than the shard
 // remembers. Answers wait until what they tell is durable. A journal belongs to one shard, by the hash
 // of its name (JournalKey), and any other passes requests on to it; a client that says "moved" in its
-// HELLO is told the owner's number instead, and finds that shard's own address in run/endpoints.json.
+// latest HELLO is told the owner's number instead, and that shard's own address: another port of the
+// host it came to, where the host is named as the listener was, or a path for who came over a unix
+// socket, both escaped like names. Without an address it has none that can be told.
 // The journals of one commit and its conditions have to belong to one shard. When the owner gives no
 // answer, because it was killed, the answer is ERR unavailable: nobody knows whether it was done.
 //

@@ -25,7 +25,9 @@ extension Shard where Machine: ~Copyable {
       putShard("CONFLICT", &writer)
       put(" position=", Int(answer.first), &writer)
       AnswerText.putNames(of: answer, answers, &writer, &memory.answers)
-    case .moved: put("MOVED shard=", Int(answer.count), &writer)
+    case .moved:
+      put("MOVED shard=", Int(answer.count), &writer)
+      putAddress(ofShard: Int(answer.count), listener: Int(answer.at), &writer)
     case .producer:
       putShard("OK", &writer)
       writer.put(" producer", &memory.answers)
@@ -58,6 +60,20 @@ extension Shard where Machine: ~Copyable {
     default: break
     }
     writer.put(Byte.lineFeed, &memory.answers)
+  }
+
+  private mutating func putAddress(
+    ofShard shard: Int, listener: Int, _ writer: inout EventWriter
+  ) {
+    guard listener < configuration.listeners.count,
+      shard < configuration.listeners[listener].shardAddresses.count
+    else { return }
+    let address = configuration.listeners[listener].shardAddresses[shard]
+    guard !address.isEmpty, address.count <= ListenerConfiguration.addressByteCountMax else {
+      return
+    }
+    writer.put(" address=", &memory.answers)
+    writer.put(verbatim: address.rawSpan, &memory.answers)
   }
 
   private mutating func putShard(_ text: StaticString, _ writer: inout EventWriter) {

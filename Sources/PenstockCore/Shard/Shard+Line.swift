@@ -94,10 +94,9 @@ extension Shard where Machine: ~Copyable {
     _ request: Request, _ slot: Int, _ source: Source, _ line: ByteRange
   ) {
     switch request {
-    case .helloMoved:
-      sessions.connections[slot].wantsMoved = true
+    case .hello, .helloMoved:
+      sessions.connections[slot].wantsMoved = request == .helloMoved
       answer(slot, Answer(kind: .hello))
-    case .hello: answer(slot, Answer(kind: .hello))
     case .refused(let refusal): refuse(slot, refusal)
     case .head(let name): tellHead(slot, source, line: line, name, .head)
     case .exists(let name): tellHead(slot, source, line: line, name, .exists)

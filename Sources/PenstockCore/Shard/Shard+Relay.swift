@@ -9,7 +9,8 @@ extension Shard where Machine: ~Copyable {
     isCounted: Bool = false
   ) {
     guard !sessions.connections[slot].wantsMoved, sessions.connections[slot].peer < 0 else {
-      return answer(slot, Answer(kind: .moved, count: UInt32(owner)))
+      let listener = UInt64(sessions.connections[slot].listener)
+      return answer(slot, Answer(kind: .moved, count: UInt32(owner), at: listener))
     }
     guard owner < configuration.shardCount else { return refuse(slot, .notServed) }
     guard connect(to: owner) else { return refuse(slot, .unavailable) }

@@ -8,12 +8,21 @@ package struct ListenerConfiguration: Sendable {
   package var name: String
   /// How streams are named.
   package var template: StreamTemplate
+  /// The own address of each shard for who came by this listener, escaped; empty when none is told.
+  package var shardAddresses: [[UInt8]]
 
-  package init(socket: Socket, kind: ListenerKind, name: String, template: StreamTemplate) {
+  /// Bytes of an address at most: it has to fit the answers of a connection with room to spare.
+  package static let addressByteCountMax = 1024
+
+  package init(
+    socket: Socket, kind: ListenerKind, name: String, template: StreamTemplate,
+    shardAddresses: [[UInt8]] = []
+  ) {
     self.socket = socket
     self.kind = kind
     self.name = name
     self.template = template
+    self.shardAddresses = shardAddresses
   }
 }
 

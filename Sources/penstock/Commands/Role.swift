@@ -95,11 +95,12 @@ enum Role {
       configuration.journalHashWidth = description.journalHashWidth
     }
     let names = ListenerURL.Scheme.names(of: schemes)
+    let addresses = shardAddresses(arguments, place, schemes, configuration.shardCount)
     for (index, descriptor) in place.descriptors.enumerated() {
       configuration.listeners.append(
         ListenerConfiguration(
           socket: Socket(descriptor: descriptor), kind: schemes[index].kind, name: names[index],
-          template: template))
+          template: template, shardAddresses: addresses[index]))
     }
     let event = try arguments.number("--max-event")
     configuration.limits.eventByteCountMax = event
@@ -120,5 +121,29 @@ enum Role {
       return ShardProcess.Status.failed.rawValue
     }
     return ShardProcess.run(configuration, control: Socket(descriptor: place.control)).rawValue
+  }
+
+  /// What clients of each listener are told of where the shards are.
+  private static func shardAddresses(
+    _ arguments: RoleArguments, _ place: Place, _ schemes: [ListenerURL.Scheme], _ shardCount: Int
+  ) -> [[[UInt8]]] {
+    let lists = arguments.all("--addresses").map { list in
+      list.split(separator: " ").map { Escape.encode(Array($0.utf8).rawSpan, .word) }
+    }
+    let paths = (0..<shardCount).map { shard in
+      let path = System.absolutePath(place.layout.shardSocket(LogNumber(UInt8(shard))))
+      return Escape.encode(Array(path.utf8).rawSpan, .word)
+    }
+    // A shard's own port stands beside the listener it was opened for.
+    var rests: [ListenerURL.Scheme: ArraySlice<[[UInt8]]>] = [
+      .lineTCP: lists[...], .shardTCP: lists[...],
+    ]
+    return schemes.map { scheme in
+      switch scheme {
+      case .lineTCP, .shardTCP: rests[scheme]?.popFirst() ?? []
+      case .lineUnix, .shardUnix: shardCount > 1 ? paths : []
+      case .syslogTCP, .syslogUDP: []
+      }
+    }
   }
 }

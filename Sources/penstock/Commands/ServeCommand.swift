@@ -139,7 +139,7 @@ struct Serve: ParsableCommand {
 
   private func announce(_ options: HostOptions, _ store: StoreIdentifier, _ sockets: HostSockets) {
     for endpoint in sockets.endpoints
-    where endpoint.shard == 0 && endpoint.name != ListenerURL.Scheme.shardUnix.name {
+    where endpoint.shard == 0 && !endpoint.name.hasPrefix("shard-") {
       print("listening on \(endpoint.url)")
     }
     let shards = options.shardCount == 1 ? "1 shard" : "\(options.shardCount) shards"
@@ -177,9 +177,6 @@ struct Serve: ParsableCommand {
       throw ValidationError("one listener of everstore+tcp is enough")
     }
     urls.removeAll { $0.scheme == .everstoreTCP }
-    guard urls.count <= Limits.listenerCountMax else {
-      throw ValidationError("at most \(Limits.listenerCountMax) listeners")
-    }
     let count = shards ?? min(System.processorCount, HostOptions.shardCountMax)
     guard (1...HostOptions.shardCountMax).contains(count) else {
       throw ValidationError("--shards takes 1 to \(HostOptions.shardCountMax)")
@@ -214,6 +211,11 @@ struct Serve: ParsableCommand {
     options.everstore = everstore.first
     options.archive = try archiveSettings()
     try readTokens(&options)
+    guard options.listenerSchemes.count <= Limits.listenerCountMax else {
+      throw ValidationError(
+        "a shard serves at most \(Limits.listenerCountMax) listeners; with these it would have "
+          + "\(options.listenerSchemes.count), its own addresses included")
+    }
     return options
   }
 

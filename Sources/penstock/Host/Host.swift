@@ -151,7 +151,8 @@ final class Host {
     switch kind {
     case .shard(let shard):
       RoleProcess.start(
-        arguments: options.shardArguments(shard, store), descriptors: sockets.descriptors[shard],
+        arguments: options.shardArguments(shard, store, addresses: sockets.shardAddresses),
+        descriptors: sockets.descriptors[shard],
         names: ListenerURL.Scheme.names(of: options.listenerSchemes),
         processor: Int32(shard % System.processorCount),
         secret: options.tokens == nil ? [] : peerSecret)

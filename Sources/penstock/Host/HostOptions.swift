@@ -35,18 +35,23 @@ struct HostOptions {
   static let bindRetryMilliseconds: Int32 = 2000
 
   /// The arguments of a shard's process.
-  func shardArguments(_ shard: Int, _ store: StoreIdentifier) -> [String] {
+  /// - Parameter addresses: for each TCP listener of the line protocol, HOST:PORT of each shard.
+  func shardArguments(_ shard: Int, _ store: StoreIdentifier, addresses: [[String]]) -> [String] {
     var words = common("shard", shard, store)
     words += ["--seal-on-stop", sealsOnStop ? "1" : "0", "--reader", "1"]
     if let tokens { words += ["--tokens", tokens] }
     for scheme in listenerSchemes { words += ["--listener", scheme.rawValue] }
+    for list in addresses { words += ["--addresses", list.joined(separator: " ")] }
     return words
   }
 
   /// The schemes of all sockets a shard is given: those of the listeners, and its own when there are
-  /// others that pass requests on to it.
+  /// other shards: one beside each TCP listener of the line protocol, for clients, and one for the
+  /// requests that are passed on to it.
   var listenerSchemes: [ListenerURL.Scheme] {
-    listeners.map(\.scheme) + (hasShardSockets ? [.shardUnix] : [])
+    let schemes = listeners.map(\.scheme)
+    let own = shardCount > 1 ? schemes.filter { $0 == .lineTCP }.map { _ in ListenerURL.Scheme.shardTCP } : []
+    return schemes + own + (hasShardSockets ? [.shardUnix] : [])
   }
 
   /// The arguments of a process that recovers a log no shard serves, seals it and ends.

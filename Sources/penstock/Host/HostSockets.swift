@@ -4,6 +4,9 @@
 // The sockets of one listener share its address (SO_REUSEPORT), and the kernel spreads what comes.
 // Nobody else may share it: an address that another program has is refused, even where the kernel
 // would let both have it. A unix address has one socket, from which the shards take turns.
+//
+// With several shards each has addresses of its own as well: on the host of every TCP listener of the
+// line protocol a port the kernel chooses, and a path in run/.
 
 internal import CShims
 internal import PenstockCore
@@ -28,6 +31,8 @@ struct HostSockets {
   private(set) var reader: Int32 = -1
   /// Where Everstore's clients connect.
   private(set) var everstore: Int32 = -1
+  /// For each TCP listener of the line protocol, HOST:PORT of each shard's own.
+  private(set) var shardAddresses: [[String]] = []
   /// The smallest receive buffer the kernel granted a datagram socket, in bytes.
   private(set) var receiveByteCount: Int?
 
@@ -39,6 +44,11 @@ struct HostSockets {
     }
     reader = try HostSockets.listenForReader(options.layout.readerSocket)
     if let url = options.everstore { try openEverstore(url) }
+    if options.shardCount > 1 {
+      for listener in options.listeners where listener.scheme == .lineTCP {
+        try openShardAddresses(listener, options)
+      }
+    }
     guard options.hasShardSockets else { return }
     for shard in 0..<options.shardCount { try openShardSocket(shard, options) }
   }
@@ -66,6 +76,25 @@ struct HostSockets {
     } catch {
       throw ListenFailure(url: ListenerURL(unix: path), code: error.code)
     }
+  }
+
+  /// Opens each shard's own port beside a listener.
+  private mutating func openShardAddresses(_ listener: ListenerURL, _ options: HostOptions)
+    throws(ListenFailure)
+  {
+    let names = ListenerURL.Scheme.names(of: options.listenerSchemes)
+    var addresses: [String] = []
+    for shard in 0..<options.shardCount {
+      let wanted = listener.bound(to: 0)
+      let descriptor = open(wanted, shard)
+      guard descriptor >= 0 else { throw ListenFailure(url: wanted, code: -descriptor) }
+      let url = wanted.bound(to: UInt16(max(0, penstock_bound_port(descriptor))))
+      addresses.append(String(url.description.dropFirst("\(url.scheme.rawValue)://".count)))
+      endpoints.append(
+        Endpoint(name: names[descriptors[shard].count], url: url.description, shard: shard))
+      descriptors[shard].append(descriptor)
+    }
+    shardAddresses.append(addresses)
   }
 
   /// Listens on a path. The roles of a host that was killed hold its sockets until they have ended:
@@ -159,7 +188,7 @@ struct HostSockets {
       }
       _ = penstock_close(descriptor)
     }
-    if options.hasShardSockets, let own = descriptors[shard].last { _ = penstock_close(own) }
+    for own in descriptors[shard].dropFirst(options.listeners.count) { _ = penstock_close(own) }
     descriptors[shard] = []
     return dropped
   }

@@ -20,15 +20,19 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     case lineUnix = "line+unix"
     /// Everstore's protocol, which has a process of its own.
     case everstoreTCP = "everstore+tcp"
-    /// A shard's own address, made by the host.
+    /// A shard's own addresses, made by the host.
+    case shardTCP = "shard+tcp"
     case shardUnix = "shard+unix"
+
+    /// Whether the host makes such listeners by itself.
+    package var isOwn: Bool { self == .shardTCP || self == .shardUnix }
 
     /// What its connections or datagrams speak.
     package var kind: ListenerKind {
       switch self {
       case .syslogUDP: .syslogDatagram
       case .syslogTCP: .syslogStream
-      case .lineTCP, .lineUnix, .shardUnix, .everstoreTCP: .line
+      case .lineTCP, .lineUnix, .shardTCP, .shardUnix, .everstoreTCP: .line
       }
     }
 
@@ -75,7 +79,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
           + "like syslog+udp://127.0.0.1:5514"
       case .unknownScheme(let text):
         "unknown scheme '\(text)': known are "
-          + Scheme.allCases.filter { $0 != .shardUnix }.map(\.rawValue).joined(separator: ", ")
+          + Scheme.allCases.filter { !$0.isOwn }.map(\.rawValue).joined(separator: ", ")
       case .noPort(let text): "'\(text)' names no port: expected HOST:PORT (port 0: any free one)"
       case .badPort(let text): "'\(text)' is not a port: expected 0 to 65535"
       case .noHost(let text): "'\(text)' names no host: expected HOST:PORT, like 127.0.0.1:5514"
@@ -95,7 +99,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       bytes[colon...].starts(with: Array("://".utf8))
     else { throw .noScheme(text) }
     let name = String(decoding: bytes[..<colon], as: UTF8.self)
-    guard let scheme = Scheme(rawValue: name), scheme != .shardUnix else {
+    guard let scheme = Scheme(rawValue: name), !scheme.isOwn else {
       throw .unknownScheme(name)
     }
     self.scheme = scheme

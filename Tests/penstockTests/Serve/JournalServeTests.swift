@@ -61,13 +61,26 @@ import Testing
       let answer = try line(direct)
       guard answer.hasPrefix("MOVED shard=") else { continue }
       movedCount += 1
-      let owner = try #require(Int(answer.split(separator: "=")[1]))
-      let endpoint = try store.endpoints().first { $0.shard == owner && $0.name == "shard-unix" }
-      let path = try #require(endpoint).url.replacing("line+unix://", with: "")
-      let own = try Wire(unix: path)
+      let words = answer.split(separator: " ")
+      let owner = try #require(Int(words[1].dropFirst("shard=".count)))
+      let address = words[2].dropFirst("address=".count)
+      let endpoint = try store.endpoints().first { $0.shard == owner && $0.name == "shard-tcp" }
+      #expect(endpoint?.url == "line+tcp://\(address)")
+      let port = try #require(UInt16(address.split(separator: ":")[1]))
+      let own = try Wire(tcp: port)
       try own.send("HELLO penstock/1 moved\nHEAD \(name)\n")
       #expect(try line(own).contains("shard=\(owner) "))
       #expect(try line(own).hasPrefix("OK shard=\(owner) head="))
+      // From a shard's own port the way to another is told as well, and a later HELLO takes the
+      // wish back.
+      let other = try Wire(tcp: port)
+      let foreign = try #require(names.first { !$0.isEmpty && $0 != name })
+      try other.send("HELLO penstock/1 moved\nHEAD \(foreign)\nHELLO penstock/1\nHEAD \(foreign)\n")
+      #expect(try line(other).contains("shard=\(owner) "))
+      let first = try line(other)
+      #expect(first.hasPrefix("OK shard=\(owner) ") || first.contains(" address=127.0.0.1:"))
+      #expect(try line(other).contains("shard=\(owner) "))
+      #expect(try line(other).hasPrefix("OK shard="))
     }
     #expect(movedCount > 10)
     #expect(store.stop() == 0)

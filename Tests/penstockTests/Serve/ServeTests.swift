@@ -15,12 +15,18 @@ import Testing
     let socket = store.folder + "/line.sock"
     try store.start(shards: 2, io: io, listeners: ServeTests.all + ["line+unix://" + socket])
     let all = try store.endpoints()
-    let endpoints = all.filter { $0.name != "shard-unix" }
+    let endpoints = all.filter { !$0.name.hasPrefix("shard-") }
     #expect(endpoints.count == 10)
     // Each shard has an address of its own, which is nobody's business but that of programs.
     let own = all.filter { $0.name == "shard-unix" }
     #expect(own.map(\.shard) == [0, 1])
     #expect(own.allSatisfy { $0.url.hasPrefix("line+unix://") && !store.printed.contains($0.url) })
+    for (name, host) in [("shard-tcp", "127.0.0.1"), ("shard-tcp-2", "[::1]")] {
+      let ports = all.filter { $0.name == name }
+      #expect(ports.map(\.shard) == [0, 1] && Set(ports.map(\.url)).count == 2)
+      #expect(ports.allSatisfy { $0.url.hasPrefix("line+tcp://\(host):") })
+      #expect(ports.allSatisfy { !store.printed.contains($0.url) })
+    }
     for shard in 0..<2 {
       let own = endpoints.filter { $0.shard == shard }
       #expect(
@@ -151,8 +157,8 @@ import Testing
     #expect(second.status == 1)
     #expect(second.errors.contains("pid=\(store.daemon?.processIdentifier ?? 0)"))
     try store.put(["- a b\tc"])
-    let endpoints = try store.endpoints()
-    #expect(endpoints.count == 4)
+    // For each shard what was asked for, and two addresses of its own.
+    #expect(try store.endpoints().count == 6)
   }
 
   @Test(arguments: ["line+tcp", "syslog+tcp", "syslog+udp"])

@@ -57,7 +57,8 @@ import Testing
     var io = random.chance(50) ? Backend.auto : .poll
     try start(store, io, [ServedStore.lineListener] + ServedStore.syslogListeners)
     let ports = store.ports
-    let urls = try store.endpoints().filter { $0.shard == 0 && $0.name != "shard-unix" }.map(\.url)
+    let urls = try store.endpoints().filter { $0.shard == 0 && !$0.name.hasPrefix("shard-") }.map(
+      \.url)
     let senders = SyslogSenders(
       tcp: ports["syslog-tcp"] ?? 0, tcpCount: 2, udp: ports["syslog-udp"] ?? 0)
     var puts: [WrittenPut] = []
