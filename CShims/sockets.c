@@ -200,25 +200,38 @@ int penstock_listen_packets(const char *path, int backlog) {
   return listen_path(path, SOCK_SEQPACKET, backlog);
 }
 
-static int connected(const char *host, uint16_t port, int type) {
+static int connected(const char *host, uint16_t port, int type, int flags) {
   struct sockaddr_storage address;
   socklen_t length;
   int family, one = 1;
   int result = resolve(host, port, type, false, &address, &length, &family);
   if (result < 0) return result;
-  int d = socket(family, type | SOCK_CLOEXEC, 0);
+  int d = socket(family, type | SOCK_CLOEXEC | flags, 0);
   if (d < 0) return -errno;
-  if (connect(d, (struct sockaddr *)&address, length) < 0) return fail(d);
+  if (connect(d, (struct sockaddr *)&address, length) < 0 &&
+      !(flags & SOCK_NONBLOCK && errno == EINPROGRESS))
+    return fail(d);
   if (type == SOCK_STREAM) setsockopt(d, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   return d;
 }
 
 int penstock_connect_tcp(const char *host, uint16_t port) {
-  return connected(host, port, SOCK_STREAM);
+  return connected(host, port, SOCK_STREAM, 0);
+}
+
+int penstock_connect_tcp_at_once(const char *host, uint16_t port) {
+  return connected(host, port, SOCK_STREAM, SOCK_NONBLOCK);
+}
+
+int penstock_connect_outcome(int descriptor) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return -errno;
+  return -error;
 }
 
 int penstock_connect_udp(const char *host, uint16_t port) {
-  return connected(host, port, SOCK_DGRAM);
+  return connected(host, port, SOCK_DGRAM, 0);
 }
 
 int penstock_bound_port(int descriptor) {
@@ -279,11 +292,30 @@ int penstock_socket_pair(int *ends) {
   return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
 }
 
+static int readiness(const struct pollfd *p) {
+  // An error or a hang-up is for the next read to tell.
+  int ready = p->revents & (POLLIN | POLLERR | POLLHUP) ? PENSTOCK_READABLE : 0;
+  return ready | (p->revents & POLLOUT ? PENSTOCK_WRITABLE : 0);
+}
+
 int penstock_await(int descriptor, bool wants_write, int timeout_ms) {
   struct pollfd p = {descriptor, (short)(POLLIN | (wants_write ? POLLOUT : 0)), 0};
   int n = poll(&p, 1, timeout_ms);
   if (n < 0) return errno == EINTR ? 0 : -errno;
-  // An error or a hang-up is for the next read to tell.
-  int ready = p.revents & (POLLIN | POLLERR | POLLHUP) ? PENSTOCK_READABLE : 0;
-  return ready | (p.revents & POLLOUT ? PENSTOCK_WRITABLE : 0);
+  return readiness(&p);
+}
+
+int penstock_await_any(const int *descriptors, const bool *wants_write, int *ready, int count,
+                       int timeout_ms) {
+  struct pollfd waited[PENSTOCK_AWAIT_MAX];
+  if (count > PENSTOCK_AWAIT_MAX) return -EINVAL;
+  for (int i = 0; i < count; i++) {
+    waited[i] =
+        (struct pollfd){descriptors[i], (short)(POLLIN | (wants_write[i] ? POLLOUT : 0)), 0};
+    ready[i] = 0;
+  }
+  int n = poll(waited, (nfds_t)count, timeout_ms);
+  if (n < 0) return errno == EINTR ? 0 : -errno;
+  for (int i = 0; i < count; i++) ready[i] = readiness(&waited[i]);
+  return 0;
 }

@@ -24,6 +24,11 @@ int penstock_connect_unix(const char *path);
 // The same, non-blocking: -EAGAIN where the listener has too many connections waiting.
 int penstock_connect_unix_at_once(const char *path);
 
+// The same over TCP: the socket can be written to once it is connected, or is not to be.
+int penstock_connect_tcp_at_once(const char *host, uint16_t port);
+// What became of such a connection: 0 or -errno.
+int penstock_connect_outcome(int descriptor);
+
 // The port a socket is bound to.
 int penstock_bound_port(int descriptor);
 // 1 for a datagram socket, 0 for a stream socket.
@@ -48,3 +53,9 @@ int penstock_socket_pair(int *ends);
 // `wants_write` until it can be written: PENSTOCK_READABLE and PENSTOCK_WRITABLE, or 0.
 enum { PENSTOCK_READABLE = 1, PENSTOCK_WRITABLE = 2 };
 int penstock_await(int descriptor, bool wants_write, int timeout_ms);
+
+// Waits as penstock_await does until any of up to PENSTOCK_AWAIT_MAX descriptors is ready; `ready`
+// gets for each what it is ready for. 0 or -errno.
+enum { PENSTOCK_AWAIT_MAX = 512 };
+int penstock_await_any(const int *descriptors, const bool *wants_write, int *ready, int count,
+                       int timeout_ms);

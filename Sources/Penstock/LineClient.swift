@@ -279,7 +279,7 @@ public struct LineClient: ~Copyable {
       if firstRefusal == nil {
         firstRefusal = Refusal(code: code, text: text, eventCount: count)
       }
-    case .hello, .head, .conflict, .moved, .unknown: throw unexpected(line)
+    case .hello, .head, .exists, .conflict, .moved, .unknown: throw unexpected(line)
     }
   }
 

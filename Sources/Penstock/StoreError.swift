@@ -49,12 +49,17 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
   case ownedElsewhere(journal: String, log: Int)
   /// Another process archives the store.
   case archiveHeld(process: Int?)
+  /// No server could be reached in time; what was asked was not done.
+  case unreachable(String)
+  /// A request was sent and its answer is not known: it was done or not. Read, and decide.
+  case unknownOutcome(String)
   /// Refused for a reason that is not one of the above.
   case refused(code: String, text: String)
 
   public var description: String {
     switch self {
-    case .failed(let text), .leaseHeld(let text), .invalid(let text): text
+    case .failed(let text), .leaseHeld(let text), .invalid(let text), .unreachable(let text): text
+    case .unknownOutcome(let text): "it was stored or not, nobody knows: \(text)"
     case .closed: "it was closed"
     case .forked:
       "this process was forked after the writer had been opened: only the one that opened it may "
@@ -76,17 +81,25 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension StoreError {
+  /// Whether somebody else was quicker: read again, and the same may succeed.
+  var isOutrun: Bool {
+    switch self {
+    case .conflict, .tooOld: true
+    default: false
+    }
+  }
+
   /// What an answer that is not the wanted one means.
   init(_ answer: LineAnswer, journal: String?) {
     switch answer {
     case .conflict(let conflict): self = .conflict(conflict)
-    case .moved(let shard): self = .ownedElsewhere(journal: journal ?? "", log: shard)
+    case .moved(let shard, _): self = .ownedElsewhere(journal: journal ?? "", log: shard)
     case .refused("too-old", let text):
       let from = text.split(separator: "=").last.flatMap { UInt64($0) }
       self = .tooOld(from: from ?? 0)
     case .refused("too-large", _): self = .tooLarge(byteCountMax: Outbox.requestByteCountMax)
     case .refused(let code, let text): self = .refused(code: code, text: text)
-    case .hello, .stored, .head, .unknown:
+    case .hello, .stored, .head, .exists, .unknown:
       self = .writerLost("the shard gave an answer that does not fit the request")
     }
   }

@@ -62,6 +62,14 @@ public final class Transaction {
       .given(stream: stream, type: type, attributes: attributes), payload.utf8.rawSpan)
   }
 
+  /// Adds an event.
+  public func put(_ event: NewEvent) throws(StoreError) {
+    try put(
+      .given(
+        stream: event.stream, type: event.type,
+        attributes: event.attributes.map { (key: $0.key, value: $0.value) }), event.payload.rawSpan)
+  }
+
   func put(_ fields: EventFields, _ payload: RawSpan) throws(StoreError) {
     try check()
     guard isOfJournals == nil || isOfJournals == fields.isJournal else {
@@ -101,19 +109,18 @@ public final class Transaction {
   public func ifNone(_ types: [String], in journal: String, after position: UInt64)
     throws(StoreError)
   {
-    try check()
-    conditions += Array(" in=".utf8) + (try Transaction.encoded(journal: journal))
-    for type in types {
-      let name = type.isEmpty ? [Byte.dash] : Escape.encode(Array(type.utf8).rawSpan, .word)
-      conditions += Array(" if-type=".utf8) + name + Array("@\(position)".utf8)
-    }
+    try require(.ifNone(types, in: journal, after: position))
   }
 
   /// Nothing is stored when `journal` has any event after `position`.
   public func ifUnchanged(_ journal: String, after position: UInt64) throws(StoreError) {
+    try require(.ifUnchanged(journal, after: position))
+  }
+
+  /// Nothing is stored when the condition does not hold.
+  public func require(_ condition: Condition) throws(StoreError) {
     try check()
-    conditions += Array(" in=".utf8) + (try Transaction.encoded(journal: journal))
-    conditions += Array(" if-unchanged@\(position)".utf8)
+    conditions += try condition.words()
   }
 
   // MARK: - Nesting
@@ -138,17 +145,33 @@ public final class Transaction {
 
   func end() { hasEnded = true }
 
+  /// What a request for it consists of.
+  struct Parts: Sendable {
+    /// Whether it is a COMMIT; else a PUT.
+    var isOfJournals: Bool
+    /// Its options, each with a space in front.
+    var options: [UInt8]
+    var lines: [UInt8]
+    var eventCount: Int
+    /// The journal of its first event.
+    var journal: String?
+  }
+
+  func parts() throws(StoreError) -> Parts {
+    guard isOfJournals == true || conditions.isEmpty && since == nil else {
+      throw .invalid("only journals have conditions; the events are of plain streams")
+    }
+    return Parts(
+      isOfJournals: isOfJournals == true,
+      options: (since.map { Array(" since=\($0)".utf8) } ?? []) + conditions, lines: lines,
+      eventCount: eventCount, journal: firstJournal)
+  }
+
   /// The whole request.
   func request() throws(StoreError) -> [UInt8] {
-    guard isOfJournals == true else {
-      guard conditions.isEmpty, since == nil else {
-        throw .invalid("only journals have conditions; the events are of plain streams")
-      }
-      return Array("PUT \(lines.count)\n".utf8) + lines
-    }
-    var request = Array("COMMIT \(lines.count)".utf8)
-    if let since { request += Array(" since=\(since)".utf8) }
-    request += conditions
+    let parts = try parts()
+    let verb = parts.isOfJournals ? "COMMIT" : "PUT"
+    var request = Array("\(verb) \(lines.count)".utf8) + parts.options
     guard request.count < Request.lineByteCountMax else {
       throw .invalid("the conditions of one transaction have \(Request.lineByteCountMax) bytes")
     }

@@ -3,12 +3,16 @@
 import CShims
 import Foundation
 
-/// One end of an accepted connection, for a script. Reads fail after ten seconds of silence.
+/// One end of an accepted connection, for a script. Reads fail after a minute of silence:
+/// tests share threads with others, which may keep them that long.
 final class FakeConnection {
   private let descriptor: Int32
   private var received: [UInt8] = []
 
   struct Silence: Error { var received: String }
+
+  /// How long a read waits, in milliseconds.
+  static let patience: Int32 = 60_000
 
   init(descriptor: Int32) { self.descriptor = descriptor }
   deinit { _ = penstock_close(descriptor) }
@@ -27,7 +31,9 @@ final class FakeConnection {
 
   func read(_ count: Int) throws -> [UInt8] {
     while received.count < count {
-      guard fill(milliseconds: 10_000) else { throw Silence(received: text(received)) }
+      guard fill(milliseconds: FakeConnection.patience) else {
+        throw Silence(received: text(received))
+      }
     }
     defer { received.removeFirst(count) }
     return Array(received[..<count])
@@ -36,7 +42,9 @@ final class FakeConnection {
   func readLine() throws -> String {
     while true {
       if let end = received.firstIndex(of: 10) { return text(try read(end + 1).dropLast()) }
-      guard fill(milliseconds: 10_000) else { throw Silence(received: text(received)) }
+      guard fill(milliseconds: FakeConnection.patience) else {
+        throw Silence(received: text(received))
+      }
     }
   }
 
@@ -56,7 +64,7 @@ final class FakeConnection {
 
   /// Everything until the peer is through.
   func readAll() -> [UInt8] {
-    while fill(milliseconds: 10_000) {}
+    while fill(milliseconds: FakeConnection.patience) {}
     defer { received = [] }
     return received
   }
@@ -101,7 +109,7 @@ final class FakeServer: @unchecked Sendable {
 
   private func serve(_ script: (FakeConnection) throws -> Void) {
     defer { done.signal() }
-    guard penstock_await(listener, false, 10_000) > 0 else { return }
+    guard penstock_await(listener, false, FakeConnection.patience) > 0 else { return }
     let accepted = penstock_accept(listener)
     guard accepted >= 0 else { return }
     do {
@@ -113,7 +121,7 @@ final class FakeServer: @unchecked Sendable {
 
   /// Waits for the script's end and throws what it threw.
   func finish() throws {
-    _ = done.wait(timeout: .now() + 20)
+    _ = done.wait(timeout: .now() + 70)
     if let failure { throw failure }
   }
 }
