@@ -58,6 +58,20 @@ public struct LineAddress: Hashable, Sendable, CustomStringConvertible {
     place = .tcp(host: String(decoding: host, as: UTF8.self), port: port)
   }
 
+  /// A shard's own address as a server tells it to who came to `address`: another port of that host,
+  /// or a path. The host in it is the server's name for itself, which need not mean anything here.
+  init?(ofShard text: String, from address: LineAddress) {
+    switch address.place {
+    case .unix:
+      guard text.hasPrefix("/") else { return nil }
+      place = .unix(path: text)
+    case .tcp(let host, _):
+      let digits = text.split(separator: ":", omittingEmptySubsequences: false).last ?? ""
+      guard let port = UInt16(digits), port > 0 else { return nil }
+      place = .tcp(host: host, port: port)
+    }
+  }
+
   private static func rest(of text: String, after prefix: String) -> String? {
     text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : nil
   }

@@ -26,14 +26,14 @@ public final class Client: Sendable {
     case none
     /// A name nobody else has.
     case random
-    /// This name. Of two clients with one name the later one counts, so that a program that was
-    /// started again takes over from itself.
+    /// This name, 1 to 60 visible ASCII characters. Of two clients with one name the later one counts,
+    /// so that a program that was started again takes over from itself.
     case named(String)
   }
 
   /// How a client behaves.
   public struct Options: Sendable {
-    /// Requests in flight on one connection at most, 1 to 1024.
+    /// Requests in flight on one connection at most, 1 to 1024; with a producer no more than 64.
     public var requestsInFlightMax = 256
     /// Bytes of requests in flight on one connection at most; one larger request goes alone.
     public var bytesInFlightMax = 4 << 20
@@ -99,7 +99,10 @@ public final class Client: Sendable {
       }
     let loop = try ClientLoop(
       ClientSettings(
-        addresses: addresses, requestsInFlightMax: options.requestsInFlightMax,
+        addresses: addresses,
+        requestsInFlightMax: min(
+          options.requestsInFlightMax,
+          producer == nil ? options.requestsInFlightMax : ClientProducer.requestsInFlightMax),
         bytesInFlightMax: options.bytesInFlightMax,
         patienceNanoseconds: Int64(options.patienceMilliseconds) * 1_000_000,
         connectNanoseconds: Int64(options.connectTimeoutMilliseconds) * 1_000_000,

@@ -1,47 +1,65 @@
-// How a client makes what it stores again be stored once:
+// How a client makes what it sends again be stored once:
 //
-//     producer = "PRODUCER " name SP epoch eol       ; after HELLO; answered "OK …" or "ERR …"
-//     name     = 1*64 bytes, escaped like a stream's
-//     epoch    = 1*19DIGIT                           ; Unix milliseconds when the client was made
-//     count    = " count=" 1*19DIGIT                 ; of a PUT or COMMIT, behind the byte count
+//     producer = "PRODUCER " name SP epoch eol        ; behind HELLO; answered "OK …" or "ERR …"
+//     name     = 1*64( %x21-7E )
+//     epoch    = 1*19DIGIT                            ; Unix milliseconds when the client was made
+//     counter  = " counter=" 1*19DIGIT                ; of a PUT or COMMIT, behind the byte count
 //
-// A counter that was taken before gets the first answer again. Each connection of a client counts for
-// itself, under a name of its own: the connection to shard N adds ".N" to the name.
+// A counter that was stored before gets the first answer again. Each connection of a client counts for
+// itself, under a name of its own: the one to shard N adds ".N" to the name. A producer the server has
+// forgotten goes on with a later epoch, and what was in doubt by then stays so.
 
 internal import PenstockCore
 
 /// What a client's requests are told apart by across its connections.
 struct ClientProducer: Sendable {
   let name: String
-  /// Unix milliseconds: a later client of the same name takes over.
+  /// A later client of the same name, with a higher epoch, takes over.
   let epoch: Int64
 
-  static let nameByteCountMax = 64
-  /// Room for " count=" and the largest counter.
-  static let optionByteCountMax = 7 + 19
+  /// Bytes of a name at most: what a server takes, less room for the number of a shard.
+  static let nameByteCountMax = 60
+  /// Counters a server remembers of a producer: so many requests may be without an answer.
+  static let requestsInFlightMax = 64
+  /// Room for " counter=" and the largest counter.
+  static let optionByteCountMax = 9 + 19
 
   /// - Parameter name: nil for a random one.
   init(name: String?) throws(StoreError) {
     self.name = name ?? "client-" + Hexadecimal.text(System.random(), digits: 16)
-    let now = System.now()
-    epoch = now.seconds * 1000 + Int64(now.nanoseconds / 1_000_000)
-    let escaped = Escape.encode(Array(self.name.utf8).rawSpan, .word)
-    guard (1...ClientProducer.nameByteCountMax).contains(escaped.count) else {
+    epoch = ClientProducer.now()
+    guard (1...ClientProducer.nameByteCountMax).contains(self.name.utf8.count),
+      self.name.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    else {
       throw .invalid(
-        "a producer's name has 1 to \(ClientProducer.nameByteCountMax) bytes, not \(escaped.count)")
+        "a producer's name has 1 to \(ClientProducer.nameByteCountMax) visible ASCII characters; "
+          + "'\(self.name)' has not")
     }
   }
 
+  /// Unix milliseconds.
+  static func now() -> Int64 {
+    let now = System.now()
+    return now.seconds * 1000 + Int64(now.nanoseconds / 1_000_000)
+  }
+
   /// The request that names it, for a connection to this shard; nil for the plain one.
-  func request(shard: Int?) -> [UInt8] {
-    let whole = shard.map { "\(name).\($0)" } ?? name
-    return Array("PRODUCER ".utf8) + Escape.encode(Array(whole.utf8).rawSpan, .word)
-      + Array(" \(epoch)\n".utf8)
+  func request(shard: Int?, epoch: Int64) -> [UInt8] {
+    Array("PRODUCER \(name)\(shard.map { ".\($0)" } ?? "") \(epoch)\n".utf8)
   }
 
   /// The option of a counted request.
-  static func option(_ counter: UInt64) -> [UInt8] { Array(" count=\(counter)".utf8) }
+  static func option(_ counter: UInt64) -> [UInt8] { Array(" counter=\(counter)".utf8) }
 
-  /// Whether an error says that it is not known any more what became of a counter.
-  static func isForgotten(_ code: String) -> Bool { code.hasPrefix("producer") }
+  /// The epoch a server that has forgotten the producer wants a later one than; nil for other errors.
+  static func floor(_ code: String, _ text: String) -> Int64? {
+    guard code == "unknown-producer" else { return nil }
+    // A number that makes no sense is refused by the server, once more.
+    return min(text.split(separator: "=").last.flatMap { Int64($0) } ?? 0, Int64.max / 2)
+  }
+
+  /// Whether an error leaves open what became of a request that had been sent before.
+  static func leavesDoubt(_ code: String) -> Bool {
+    ["unknown-producer", "counter-too-old", "fenced"].contains(code)
+  }
 }

@@ -39,13 +39,17 @@ final class ClientRoute {
   private let shard: Int?
   /// A journal that belongs to the shard, as far as the client knows.
   private let journal: [UInt8]
-  private let startPhase: Goal
+  private let start: Goal
   private var goal: Goal
   private var phase = Phase.idle
   private(set) var connection: ClientConnection?
   private var requests = RouteQueue()
   private var lastTag = 0
   private var lastCounter: UInt64 = 0
+  private var epoch: Int64
+  /// The server has forgotten the producer, and all epochs up to this: once nothing is in flight that
+  /// was counted in the present one, a later one is taken.
+  private var forgottenEpoch: Int64?
   /// Shards the server said it has; 0 before it said anything.
   private(set) var shardCount = 0
   private var addressIndex = 0
@@ -69,8 +73,9 @@ final class ClientRoute {
     self.settings = settings
     self.shard = shard
     self.journal = journal
-    startPhase = shard == nil ? .server : .search
-    goal = startPhase
+    epoch = settings.producer?.epoch ?? 0
+    start = shard == nil ? .server : .search
+    goal = start
     addressIndex = Int(System.random() % UInt64(settings.addresses.count))
   }
 
@@ -207,7 +212,7 @@ final class ClientRoute {
     guard let connection else { return }
     switch answer {
     case .moved(let shard, let text?):
-      guard let own = ClientRoute.own(text, from: connection.address), own != unreached else {
+      guard let own = LineAddress(ofShard: text, from: connection.address), own != unreached else {
         fallthrough
       }
       self.connection = nil
@@ -222,22 +227,9 @@ final class ClientRoute {
     }
   }
 
-  /// A shard's own address as a server tells it: another port of the host that was come to, or a
-  /// path. The host in it is the server's name for itself, which need not mean anything here.
-  static func own(_ text: String, from address: LineAddress) -> LineAddress? {
-    switch address.place {
-    case .unix: return text.hasPrefix("/") ? LineAddress(.unix(path: text)) : nil
-    case .tcp(let host, _):
-      guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
-        let port = UInt16(text[text.utf8.index(after: colon)...]), port > 0
-      else { return nil }
-      return LineAddress(.tcp(host: host, port: port))
-    }
-  }
-
   private func nameProducer(_ connection: ClientConnection) throws(ClientConnection.Failure) {
     guard let producer = settings.producer else { return beReady() }
-    connection.append(producer.request(shard: shard))
+    connection.append(producer.request(shard: shard, epoch: epoch))
     phase = .producer
     try connection.send()
   }
@@ -256,16 +248,17 @@ final class ClientRoute {
     requests.takeBack(sentCount: connection?.sentCount ?? 0, settings, lastReason)
     connection = nil
     phase = .idle
+    forgottenEpoch = nil
     if case .own(let own, _) = goal {
       lastReason = "\(own): \(reason)"
       // Somebody else may know where the shard is now.
       if !wasReady {
         unreached = own
-        goal = startPhase
+        goal = start
       }
     } else {
       addressIndex += 1
-      goal = startPhase
+      goal = start
     }
     retryAt =
       now
@@ -281,6 +274,7 @@ final class ClientRoute {
 
   private func fill(_ now: Int64) throws(ClientConnection.Failure) {
     guard let connection else { return }
+    if let forgottenEpoch { return try beginEpoch(after: forgottenEpoch, connection, now) }
     var goesOn = true
     while goesOn {
       let hadRoom = connection.unsentCount < ClientRoute.outboxByteCountTarget
@@ -296,6 +290,19 @@ final class ClientRoute {
       goesOn =
         connection.unsentCount < ClientRoute.outboxByteCountTarget && (hasTaken || !hadRoom)
     }
+  }
+
+  /// Goes on as a later producer of the same name, once all that the former one sent is answered.
+  private func beginEpoch(after floor: Int64, _ connection: ClientConnection, _ now: Int64)
+    throws(ClientConnection.Failure)
+  {
+    try connection.send()
+    guard !requests.hasInFlight, now >= busyUntil else { return }
+    requests.forgetCounters("the server has forgotten the producer")
+    epoch = max(ClientProducer.now(), floor + 1, epoch + 1)
+    forgottenEpoch = nil
+    readyBy = now + settings.connectNanoseconds
+    try nameProducer(connection)
   }
 
   private func send(_ request: ClientRequest, _ connection: ClientConnection) {
@@ -366,9 +373,16 @@ final class ClientRoute {
       guard settings.producer != nil else { return request.fail(.unknownOutcome(text)) }
       putOff(request, now)
     case "unavailable": putOff(request, now)
-    case _ where request.isInDoubt && ClientProducer.isForgotten(code):
-      request.fail(.unknownOutcome("\(code): \(text)"))
-    default: request.settle(.success(answer))
+    default:
+      let floor = settings.producer == nil ? nil : ClientProducer.floor(code, text)
+      if let floor { forgottenEpoch = max(floor, forgottenEpoch ?? 0) }
+      if request.isInDoubt, ClientProducer.leavesDoubt(code) {
+        request.fail(.unknownOutcome("\(code): \(text)"))
+      } else if floor != nil, request.isStore {
+        putOff(request, now)
+      } else {
+        request.settle(.success(answer))
+      }
     }
   }
 

@@ -12,6 +12,9 @@ struct RouteQueue {
   private var queue = Fifo<ClientRequest>()
   private var inFlight = Fifo<ClientRequest>()
   private var inFlightByteCount = 0
+  /// Requests in flight that were in flight before: until they are answered nothing new is sent, so
+  /// that the server still knows their counters.
+  private var doubtfulCount = 0
   /// When the last answer came, or what is in flight was begun to be sent, in monotonic nanoseconds.
   private var answeredAt: Int64 = 0
 
@@ -43,12 +46,14 @@ struct RouteQueue {
         inFlight.isEmpty
         || inFlight.count < settings.requestsInFlightMax
           && inFlightByteCount + request.byteCount <= settings.bytesInFlightMax
-      guard hasRoom || request.isAbandoned else { return nil }
+      let hasTurn = !again.isEmpty || doubtfulCount == 0
+      guard hasRoom && hasTurn || request.isAbandoned else { return nil }
       _ = again.isEmpty ? queue.popFirst() : again.popFirst()
       if request.isAbandoned { continue }
       if inFlight.isEmpty { answeredAt = now }
       inFlight.append(request)
       inFlightByteCount += request.byteCount
+      if request.isInDoubt { doubtfulCount += 1 }
       return request
     }
     return nil
@@ -60,6 +65,7 @@ struct RouteQueue {
   mutating func removeAnswered(_ now: Int64) {
     guard let request = inFlight.popFirst() else { return }
     inFlightByteCount -= request.byteCount
+    if request.isInDoubt { doubtfulCount -= 1 }
     answeredAt = now
   }
 
@@ -78,9 +84,22 @@ struct RouteQueue {
     }
     again.prepend(back)
     inFlightByteCount = 0
+    doubtfulCount = 0
   }
 
+  var hasInFlight: Bool { !inFlight.isEmpty }
+
   // MARK: - Letting go
+
+  /// Fails those in doubt that are to be sent again: their counters mean nothing any more. The others
+  /// are counted anew.
+  mutating func forgetCounters(_ reason: String) {
+    again.removeAll { request in
+      request.counter = 0
+      if request.isInDoubt { request.fail(.unknownOutcome(reason)) }
+      return request.isInDoubt
+    }
+  }
 
   /// Lets go of requests that were cancelled before they were sent.
   mutating func dropAbandoned() {

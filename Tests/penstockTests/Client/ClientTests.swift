@@ -251,8 +251,8 @@ import Testing
       { connection in
         try connection.sayHello()
         let hello = try connection.readLine().split(separator: " ")
-        #expect(hello.count == 3 && hello[0] == "PRODUCER" && hello[1] == "me\\stoo")
-        connection.write("OK shard=0 last=0\n")
+        #expect(hello.count == 3 && hello[0] == "PRODUCER" && hello[1] == "me")
+        connection.write("OK shard=0 producer\n")
         for counter in 1...5 {
           let put = try connection.readRequest()
           #expect(put.counter == counter && Int(ClientTests.payload(put)) == counter)
@@ -262,20 +262,20 @@ import Testing
       },
       { connection in
         try connection.sayHello()
-        #expect(try connection.readLine().hasPrefix("PRODUCER me\\stoo "))
-        connection.write("OK shard=0 last=5\n")
+        #expect(try connection.readLine().hasPrefix("PRODUCER me "))
+        connection.write("OK shard=0 producer\n")
         for counter in 3...6 {
           let put = try connection.readRequest()
           #expect(put.counter == counter && Int(ClientTests.payload(put)) == counter)
           // The first was forgotten: then nobody knows.
           if counter == 3 {
-            connection.write("ERR producer-unknown \(put.tag) it was long ago\n")
+            connection.write("ERR counter-too-old \(put.tag) it was long ago\n")
           } else {
             connection.acknowledge(put, first: counter)
           }
         }
       })
-    let client = try await connect(server) { $0.producer = .named("me too") }
+    let client = try await connect(server) { $0.producer = .named("me") }
     try await withThrowingTaskGroup { group in
       for number in 1...5 {
         group.addTask {
@@ -292,6 +292,62 @@ import Testing
     }
     #expect(try await client.put([event("6")]).sequence == 6)
     try server.finish()
+  }
+
+  @Test func `a producer that was forgotten goes on with a later epoch`() async throws {
+    let floor: Int64 = 9_000_000_000_000
+    let server = ScriptedServer(
+      { connection in
+        try connection.sayHello()
+        #expect(try connection.readLine().hasPrefix("PRODUCER me "))
+        connection.write("OK shard=0 producer\n")
+        // Two are on their way when it is said; both come again, counted anew.
+        let two = try (0..<2).map { _ in try connection.readRequest() }
+        for put in two {
+          connection.write("ERR unknown-producer \(put.tag) gone, floor=\(floor)\n")
+        }
+        let again = try connection.readLine()
+        #expect(again == "PRODUCER me \(floor + 1)")
+        connection.write("OK shard=0 producer\n")
+        for put in two {
+          let next = try connection.readRequest()
+          #expect(next.body == put.body && (next.counter ?? 0) > 2)
+          connection.acknowledge(next)
+        }
+        // What is in doubt when it is forgotten stays so.
+        _ = try connection.readRequest()
+      },
+      { connection in
+        try connection.sayHello()
+        #expect(try connection.readLine() == "PRODUCER me \(floor + 1)")
+        connection.write("OK shard=0 producer\n")
+        let put = try connection.readRequest()
+        connection.write("ERR unknown-producer \(put.tag) gone, floor=\(floor + 7)\n")
+        #expect(try connection.readLine() == "PRODUCER me \(floor + 8)")
+        connection.write("OK shard=0 producer\n")
+        connection.acknowledge(try connection.readRequest(), first: 8)
+      })
+    let client = try await connect(server) { $0.producer = .named("me") }
+    try await withThrowingTaskGroup { group in
+      for number in 0..<2 { group.addTask { try await client.put([event("\(number)")]) } }
+      try await group.waitForAll()
+    }
+    let error = await #expect(throws: StoreError.self) { try await client.put([event("doubt")]) }
+    guard case .unknownOutcome = error else {
+      Issue.record("\(error as Any)")
+      return
+    }
+    #expect(try await client.put([event("next")]).sequence == 8)
+    try server.finish()
+  }
+
+  @Test(arguments: ["", "two words", "ü", String(repeating: "x", count: 61)])
+  func `a name no producer can have is refused`(_ name: String) async throws {
+    var options = Client.Options()
+    options.producer = .named(name)
+    await #expect(throws: StoreError.self) {
+      _ = try await Client.connect(to: [.standard], options: options)
+    }
   }
 
   @Test func `a server that knows no producers is told apart at once`() async throws {

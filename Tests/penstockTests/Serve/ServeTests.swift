@@ -186,6 +186,8 @@ import Testing
     ["--max-event", "2MiB"], ["--max-event", "10"], ["--seal-bytes", "1MiB"],
     ["--seal-age", "0s"], ["--seal-age", "15"], ["--template", "{nothing}"], ["--template", ""],
     ["--no-such-option"],
+    // With each shard's own addresses these are more than a shard has counters for.
+    ["--shards", "2"] + (0..<16).flatMap { _ in ["--listen", "line+tcp://127.0.0.1:0"] },
   ])
   func `options that make no sense are refused before anything is made`(_ words: [String]) throws {
     let store = try ServedStore()

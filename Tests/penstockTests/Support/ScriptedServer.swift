@@ -75,7 +75,7 @@ struct ReadRequest: Equatable {
 
   /// The producer's counter.
   var counter: Int? {
-    options.first { $0.hasPrefix("count=") }.flatMap { Int($0.dropFirst(6)) }
+    options.first { $0.hasPrefix("counter=") }.flatMap { Int($0.dropFirst(8)) }
   }
 }
 
