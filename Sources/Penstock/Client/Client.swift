@@ -149,6 +149,7 @@ public final class Client: Sendable {
   ///     is thrown on, and nothing is stored.
   /// - Returns: what `body` returned, and where the events are; no receipt without events.
   /// - Throws: what `body` throws, or what `commit` does.
+  @discardableResult
   nonisolated(nonsending) public func transaction<Value>(
     on journal: String, retries: Int = 0,
     _ body: nonisolated(nonsending) (Transaction, Writer.Head) async throws -> Value

@@ -124,7 +124,8 @@ final class ClientRoute {
       }
       if writable { try connection.send() }
     } catch {
-      if self.connection === connection { lose(error.reason, now) }
+      // It may have been left for another one, which may not even have been begun.
+      if self.connection == nil || self.connection === connection { lose(error.reason, now) }
     }
   }
 

@@ -49,6 +49,39 @@ import Testing
     try server.finish()
   }
 
+  @Test func `an address that is refused costs no wait`() async throws {
+    let journal = "/o/1"
+    let shard = FakeConnection.owner(of: journal, width: 2)
+    let closed = ScriptedServer()
+    try closed.finish()
+    for address in ["127.0.0.1:\(closed.port)", "/no/such/path", "nothing", ":0", ":99999", ""] {
+      let search: ScriptedServer.Script = { connection in
+        try connection.expect(
+          "HELLO penstock/1 moved", "OK penstock/1 shard=\(1 - shard) shards=2")
+        try connection.expect("HEAD \(journal)", "MOVED shard=\(shard) address=\(address)")
+      }
+      let stay: ScriptedServer.Script = { connection in
+        try connection.sayHello(shard: 1 - shard, shards: 2)
+        connection.acknowledge(try connection.readRequest(), shard: shard)
+      }
+      let both: ScriptedServer.Script = { connection in
+        try search(connection)
+        try stay(connection)
+      }
+      let first: ScriptedServer.Script = { try $0.sayHello(shard: 1 - shard, shards: 2) }
+      // A port is tried, and the server asked once more; what is no address is not even tried.
+      let server =
+        address.hasPrefix("127")
+        ? ScriptedServer(first, search, both) : ScriptedServer(first, both)
+      var options = Client.Options()
+      options.connectTimeoutMilliseconds = 60_000
+      options.patienceMilliseconds = 10_000
+      let client = try await Client.connect(to: [LineAddress(url: server.url)], options: options)
+      #expect(try await client.put([NewEvent(stream: journal, payload: "")]).log == shard)
+      try server.finish()
+    }
+  }
+
   @Test func `a connection that lands at the right shard stays`() async throws {
     let journal = "/o/1"
     let shard = FakeConnection.owner(of: journal, width: 2)
