@@ -169,6 +169,7 @@ public final class Writer: Sendable {
   ///   in its journals, that came after it.
   /// - Returns: what `body` returned, and where the events are stored; no receipt without events.
   /// - Throws: what `body` throws, or a `StoreError`: `conflict`, `tooOld`, `ownedElsewhere`, ….
+  @discardableResult
   public func transaction<Value>(
     since position: UInt64? = nil, _ body: (Transaction) throws -> Value
   ) throws -> (value: Value, receipt: Receipt?) {
