@@ -50,7 +50,9 @@ struct HostOptions {
   /// requests that are passed on to it.
   var listenerSchemes: [ListenerURL.Scheme] {
     let schemes = listeners.map(\.scheme)
-    let own = shardCount > 1 ? schemes.filter { $0 == .lineTCP }.map { _ in ListenerURL.Scheme.shardTCP } : []
+    let own =
+      shardCount > 1
+      ? schemes.filter { $0 == .lineTCP }.map { _ in ListenerURL.Scheme.shardTCP } : []
     return schemes + own + (hasShardSockets ? [.shardUnix] : [])
   }
 
