@@ -142,7 +142,7 @@ enum Role {
       switch scheme {
       case .lineTCP, .shardTCP: rests[scheme]?.popFirst() ?? []
       case .lineUnix, .shardUnix: shardCount > 1 ? paths : []
-      case .syslogTCP, .syslogUDP: []
+      case .syslogTCP, .syslogUDP, .everstoreTCP: []
       }
     }
   }
