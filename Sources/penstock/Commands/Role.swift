@@ -65,7 +65,10 @@ enum Role {
       return EverstoreProcess.run(
         layout: place.layout, shardCount: try arguments.number("--shards"),
         width: try arguments.number("--width", in: 1...HostOptions.shardCountMax),
-        control: place.control, listener: listener)
+        control: place.control, listener: listener,
+        access: try arguments.all("--tokens").last.map {
+          EverstoreAccess($0, peerSecret: try PeerSecret.receive(place.control))
+        })
     case "reader":
       guard let listener = place.descriptors.first else {
         throw CommandFailure("no socket was passed for lent connections")

@@ -40,7 +40,8 @@ struct EverstoreHeader: Equatable {
   static let byteCount = 20
   static let hasMore: UInt32 = 1
   static let includesTimes: UInt32 = 4
-  static let greeting: [UInt8] = [0, 1, 0]
+
+  static func greeting(wantsAuth: Bool) -> [UInt8] { [0, 1, wantsAuth ? 1 : 0] }
 }
 
 /// Types of messages.
@@ -62,7 +63,7 @@ enum EverstoreError: UInt32, Error {
 
 /// A request's body.
 enum EverstoreRequest: Equatable {
-  case authenticate
+  case authenticate(user: ByteRange, secret: ByteRange)
   case newTransaction(name: ByteRange)
   case commit(name: ByteRange, types: ByteRange, events: ByteRange, transaction: UInt32)
   case rollback(transaction: UInt32)
@@ -75,7 +76,11 @@ enum EverstoreRequest: Equatable {
     var body = EverstoreBody(range)
     switch type {
     case .error: return nil
-    case .authenticate: self = .authenticate
+    case .authenticate:
+      guard let userLength = body.number(span), let secretLength = body.number(span),
+        let user = body.bytes(userLength), let secret = body.bytes(secretLength)
+      else { return nil }
+      self = .authenticate(user: user, secret: secret)
     case .newTransaction, .exists:
       guard let length = body.number(span), let name = body.bytes(length) else { return nil }
       self = type == .exists ? .exists(name: name) : .newTransaction(name: name)

@@ -19,7 +19,8 @@ enum EverstoreProcess {
 
   /// Runs until the control pipe ends or says stop; the exit status.
   static func run(
-    layout: StoreLayout, shardCount: Int, width: Int, control: Int32, listener: Int32
+    layout: StoreLayout, shardCount: Int, width: Int, control: Int32, listener: Int32,
+    access: EverstoreAccess?
   ) -> Int32 {
     penstock_ignore_write_signals()
     _ = penstock_set_nonblocking(control, true)
@@ -27,7 +28,8 @@ enum EverstoreProcess {
     do {
       let reader = try StoreReader(LinuxFileSystem(), layout)
       let server = EverstoreServer(
-        JournalIndex(reader, width: width), layout, shardCount: shardCount, control, listener)
+        JournalIndex(reader, width: width), layout, shardCount: shardCount, control, listener,
+        access)
       return server.run()
     } catch {
       ShardProcess.say("everstore", "cannot start: \(error)")
@@ -52,22 +54,27 @@ final class EverstoreServer {
   private var sessions: [EverstoreSession] = []
   private let shards: [ShardSession<Waiter>]
   private var lastTransaction: UInt32 = 0
+  /// Who may do what; nil lets everybody do everything.
+  private var access: EverstoreAccess?
 
   init(
     _ index: JournalIndex<LinuxFileSystem>, _ layout: StoreLayout, shardCount: Int,
-    _ control: Int32, _ listener: Int32
+    _ control: Int32, _ listener: Int32, _ access: EverstoreAccess?
   ) {
+    self.access = access
     self.index = index
     self.control = control
     self.listener = listener
-    shards = (0..<shardCount).map { ShardSession(layout.shardSocket(LogNumber(UInt8($0)))) }
+    shards = (0..<shardCount).map {
+      ShardSession(layout.shardSocket(LogNumber(UInt8($0))), secret: access?.peerSecret ?? [])
+    }
   }
 
   func run() -> Int32 {
     while true {
       for shard in shards { shard.connect() }
       let ready = wait()
-      if ready[0] != 0, penstock_read_byte(control) != -System.again { return 0 }
+      if ready[0] != 0, takeControl() { return 0 }
       if ready[1] != 0 { accept() }
       for (number, session) in sessions.enumerated() where ready.count > number + 2 + shards.count {
         let events = Int32(ready[number + 2 + shards.count])
@@ -123,13 +130,25 @@ final class EverstoreServer {
     return ready
   }
 
+  /// Takes a word of the host; whether it is to stop.
+  private func takeControl() -> Bool {
+    let byte = penstock_read_byte(control)
+    guard byte == Int32(ControlByte.reload) else { return byte != -System.again }
+    guard let translate = access?.reload() else { return false }
+    for session in sessions where session.grant != .none {
+      session.grant = translate(session.grant)
+      if session.grant == .none { session.drop() }
+    }
+    return false
+  }
+
   private var canCommit: Bool { shards.allSatisfy(\.hasRoom) }
 
   private func accept() {
     while sessions.count < EverstoreProcess.clientCountMax {
       let descriptor = penstock_accept(listener)
       guard descriptor >= 0 else { return }
-      sessions.append(EverstoreSession(descriptor))
+      sessions.append(EverstoreSession(descriptor, wantsAuth: access != nil))
     }
   }
 
@@ -159,11 +178,18 @@ final class EverstoreServer {
     _ session: EverstoreSession
   ) throws(EverstoreError) {
     switch request {
-    case .authenticate: break
+    case .authenticate(let user, let secret):
+      guard let access else { return }
+      session.grant = access.grant(user: span.extracting(user), secret: span.extracting(secret))
+      // A guess costs a connection. Who is let in is told nothing: adapters wait for no answer.
+      guard session.grant != .none else {
+        session.refuse()
+        throw .authenticationFailed
+      }
     case .newTransaction(let name):
-      try open(try EverstoreCommit.name(span.extracting(name)), header, session)
+      try open(try self.name(span.extracting(name), session), header, session)
     case .exists(let name):
-      let name = try EverstoreCommit.name(span.extracting(name))
+      let name = try self.name(span.extracting(name), session)
       let size = try size(name)
       session.put(
         .exists, header.request, worker: worker(name), [], byte: size.byteCount > 0 ? 1 : 0)
@@ -171,14 +197,25 @@ final class EverstoreServer {
       session.transactions[transaction] = nil
       session.put(.rollback, header.request, worker: header.worker, [], byte: 1)
     case .read(let name, let from, let size):
-      let name = try EverstoreCommit.name(span.extracting(name))
+      let name = try self.name(span.extracting(name), session)
       try read(name, from: from, size: size, header, session)
     case .commit(let name, let types, let events, let transaction):
       let lines = try commit(
-        try EverstoreCommit.name(span.extracting(name)), transaction, session,
+        try self.name(span.extracting(name), session, writing: true), transaction, session,
         types: span.extracting(types), events: span.extracting(events))
       try ask(lines, transaction, header, session)
     }
+  }
+
+  /// A journal's name, escaped, when the client may use it so.
+  private func name(_ span: RawSpan, _ session: EverstoreSession, writing: Bool = false)
+    throws(EverstoreError) -> [UInt8]
+  {
+    let name = try EverstoreCommit.name(span)
+    guard access?.allows(session.grant, name, writing: writing) ?? true else {
+      throw .authenticationFailed
+    }
+    return name
   }
 
   private func size(_ name: [UInt8]) throws(EverstoreError) -> JournalSize {

@@ -26,6 +26,8 @@ final class EverstoreSession {
   var read: EverstoreRead?
   /// The client will send no more, or was refused.
   private(set) var hasEnded = false
+  /// What it may do.
+  var grant: Grant
   /// Commits on their way.
   var commitCount = 0
 
@@ -36,9 +38,10 @@ final class EverstoreSession {
   /// Transactions one client may have open: some 100 bytes each.
   static let transactionCountMax = 65_536
 
-  init(_ descriptor: Int32) {
+  init(_ descriptor: Int32, wantsAuth: Bool) {
     self.descriptor = descriptor
-    for byte in EverstoreHeader.greeting { output.put(byte) }
+    grant = wantsAuth ? .none : .everything
+    for byte in EverstoreHeader.greeting(wantsAuth: wantsAuth) { output.put(byte) }
   }
 
   deinit { _ = penstock_close(descriptor) }
@@ -48,6 +51,12 @@ final class EverstoreSession {
   var isReady: Bool { read == nil && output.byteCount - sent < EverstoreSession.outputByteCountMax }
   /// Whether it is over: nothing comes, nothing is to go.
   var isOver: Bool { hasEnded && read == nil && !hasOutput && commitCount == 0 && !hasMessage }
+
+  /// Takes nothing more from it; what it is told still goes out.
+  func refuse() {
+    hasEnded = true
+    start = end
+  }
 
   func drop() {
     hasEnded = true
@@ -109,8 +118,7 @@ final class EverstoreSession {
     guard let header else { return false }
     guard header.byteCount <= EverstoreSession.messageByteCountMax else {
       put(error: .unknown, header)
-      hasEnded = true
-      start = end
+      refuse()
       return false
     }
     guard hasMessage else { return false }

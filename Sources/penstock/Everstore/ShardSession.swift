@@ -58,7 +58,16 @@ final class ShardSession<Waiter> {
   /// Pause between two attempts to connect, in nanoseconds.
   private static var retryNanoseconds: Int64 { 20_000_000 }
 
-  init(_ path: String) { self.path = path }
+  /// Said first, when clients need tokens; its answer is nobody's.
+  private let hello: [UInt8]
+  private var isGreeted = true
+
+  /// - Parameter secret: what the shard takes this process for one of the store's by; may be empty.
+  init(_ path: String, secret: [UInt8]) {
+    self.path = path
+    hello = secret.isEmpty ? [] : Array("HELLO penstock/1 token=".utf8) + secret + [Byte.lineFeed]
+  }
+
   deinit { if descriptor >= 0 { _ = penstock_close(descriptor) } }
 
   var isConnected: Bool { descriptor >= 0 }
@@ -72,6 +81,9 @@ final class ShardSession<Waiter> {
     guard now - triedAt >= ShardSession.retryNanoseconds else { return }
     triedAt = now
     descriptor = unsafe penstock_connect_unix_at_once(path)
+    guard descriptor >= 0 else { return }
+    output = hello
+    isGreeted = hello.isEmpty
   }
 
   /// Queues a request.
@@ -120,7 +132,13 @@ final class ShardSession<Waiter> {
       if count < buffer.count { break }
     }
     var start = 0
-    while firstWaiting < waiting.count, let end = input[start...].firstIndex(of: Byte.lineFeed) {
+    if !isGreeted, let end = input.firstIndex(of: Byte.lineFeed) {
+      isGreeted = true
+      start = end + 1
+    }
+    while isGreeted, firstWaiting < waiting.count,
+      let end = input[start...].firstIndex(of: Byte.lineFeed)
+    {
       body(waiting[firstWaiting], CommitAnswer(Array(input[start..<end])))
       firstWaiting += 1
       start = end + 1

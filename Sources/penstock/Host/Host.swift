@@ -168,7 +168,8 @@ final class Host {
     case .everstore:
       RoleProcess.start(
         arguments: options.everstoreArguments(store, width: journalHashWidth),
-        descriptors: [sockets.everstore], names: ["everstore"])
+        descriptors: [sockets.everstore], names: ["everstore"],
+        secret: options.tokens == nil ? [] : peerSecret)
     }
   }
 
@@ -324,7 +325,7 @@ final class Host {
       let told = HostOptions.told(try TokenFile.read(path), path)
       for role in roles {
         switch role.kind {
-        case .shard, .reader: role.process?.send(ControlByte.reload)
+        case .shard, .reader, .everstore: role.process?.send(ControlByte.reload)
         case .retired, .preparer, .archiver: break
         }
       }

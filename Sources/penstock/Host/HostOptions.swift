@@ -93,7 +93,7 @@ struct HostOptions {
     [
       "everstore", "--data", layout.root, "--store", store.text, "--shards", "\(shardCount)",
       "--width", "\(width)",
-    ]
+    ] + (tokens.map { ["--tokens", $0] } ?? [])
   }
 
   /// Whether each shard has an address of its own: others pass requests on to it.

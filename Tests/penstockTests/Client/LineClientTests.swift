@@ -44,7 +44,7 @@ import Testing
 
   @Test func `a token is said in HELLO, and a server that wants another says so`() throws {
     let secret = String(repeating: "s", count: 128)
-    let server = FakeServer { connection in
+    let server = FakeServer { (connection) throws in
       #expect(try connection.readLine() == "HELLO penstock/1 token=\(secret)")
       connection.write("OK penstock/1 shard=1 shards=2\n")
       #expect(try connection.readPut() == "- s -\tx\n")
@@ -60,7 +60,7 @@ import Testing
     #expect(client.acknowledgedCount == 1)
     try server.finish()
 
-    let other = FakeServer { connection in
+    let other = FakeServer { (connection) throws in
       #expect(try connection.readLine() == "HELLO penstock/1 token=x")
       connection.write("ERR unauthorized say another\n")
     }

@@ -221,6 +221,57 @@ import Testing
     #expect(store.stop() == 0)
   }
 
+  @Test("with tokens AUTH comes first, and says what one may do")
+  func tokens() throws {
+    let store = try ServedStore()
+    let file = store.folder + "/tokens"
+    let secrets = ["aaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbb"]
+    func write(_ text: String) throws {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+      try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+    }
+    try write("one \(secrets[0]) read=/a/* write=/a/*\ntwo \(secrets[1]) read=*\n")
+    try store.start(
+      listeners: [ServedStore.lineListener, ServedStore.everstoreListener], "--tokens", file)
+    func client(_ user: String, _ secret: String) throws -> EverstoreClient {
+      let client = try store.everstore()
+      #expect(client.greeting == [0, 1, 1])
+      try client.send(
+        3,
+        EverstoreClient.bytes(UInt32(user.utf8.count), UInt32(secret.utf8.count))
+          + Array((user + secret).utf8))
+      return client
+    }
+    let denied = EverstoreClient.Refused(code: 2)
+    let one = try client("one", secrets[0])
+    let (_, transaction) = try one.open("/a/1")
+    #expect(try one.commit("/a/1", transaction, "T", "x").success)
+    #expect(try one.read("/a/1", to: 100) == ["x"])
+    #expect(throws: denied) { _ = try one.open("/b/1") }
+    #expect(throws: denied) { _ = try one.exists("/b/1") }
+    #expect(throws: denied) { _ = try one.read("/b/1", to: 1) }
+    let two = try client("two", secrets[1])
+    #expect(try two.read("/a/1", to: 100) == ["x"])
+    let (_, open) = try two.open("/a/1")
+    #expect(throws: denied) { _ = try two.commit("/a/1", open, "T", "y") }
+    // Nothing before AUTH, nothing with another's secret or a wrong one.
+    let none = try store.everstore()
+    #expect(throws: denied) { _ = try none.exists("/a/1") }
+    for (user, secret) in [("one", secrets[1]), ("one", "cccccccccccccccccccc"), ("", "")] {
+      let wrong = try client(user, secret)
+      #expect(try wrong.answer().number(0) == 2)
+      #expect(try wrong.wire.readToEnd().isEmpty)
+    }
+    // A token that is gone ends its sessions, a right that is new counts at once.
+    try write("two \(secrets[1]) read=* write=*\n")
+    #expect(try store.run("reload").status == 0)
+    #expect(try one.wire.readToEnd().isEmpty)
+    try store.wait("the new right counts") {
+      (try? two.commit("/a/1", open, "T", "y").success) ?? false
+    }
+    #expect(store.stop() == 0)
+  }
+
   @Test("requests may be sent ahead, and a client that reads nothing holds up only itself")
   func pipelined() throws {
     let store = try store()
