@@ -146,6 +146,12 @@ package struct Tokens: Sendable {
     return tokens[Int(grant.token)].read.matches(escaped: source.bytes(name))
   }
 
+  /// Whether there is a stream that may be written.
+  package func mayWriteAnything(_ grant: Grant) -> Bool {
+    guard grant.token >= 0 else { return grant == .everything }
+    return tokens[Int(grant.token)].write != .none
+  }
+
   /// The first of some event lines, counted from 1, whose stream may not be written; nil when all may.
   ///
   /// Looks at no more of a line than the words in front of its type: a line that does not follow the

@@ -49,6 +49,9 @@ extension Shard where Machine: ~Copyable {
         source == .frames
         ? access.mayRead(sessions.frames, name, grant) : access.mayRead(memory.streams, name, grant)
       return isAllowed ? request : .refused(.forbidden)
+    case .producer:
+      // Whoever writes nothing must not fence those who do.
+      return access.mayWriteAnything(grant) ? request : .refused(.forbidden)
     default:
       // What is written is checked when it is there, what is read by the reader.
       return request

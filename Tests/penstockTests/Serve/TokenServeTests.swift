@@ -209,6 +209,8 @@ import Testing
     let reader = try session(store, Self.reports)
     #expect(try ask(reader, put("- shop/a T\tno\n")).hasPrefix("ERR forbidden "))
     #expect(try ask(reader, commit("- /reports/1 T\tno\n")).hasPrefix("ERR forbidden "))
+    #expect(try ask(reader, "PRODUCER p 9\n").hasPrefix("ERR forbidden "))
+    #expect(try !ask(wire, "PRODUCER p 1\n").hasPrefix("ERR forbidden "))
     // A client that wants to be told where journals are is not told of those it has no right to.
     let moved = try session(store, Self.shop, moved: true)
     for name in journals("/reports") {
