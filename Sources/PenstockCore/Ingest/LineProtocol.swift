@@ -148,7 +148,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .severalShards: "several-shards"
     case .unavailable: "unavailable"
     case .notServed: "not-served"
-    case .readTooLong: "line-too-long"
+    case .readTooLong: "read-too-long"
     case .noReader: "no-reader"
     case .badProducer: "bad-producer"
     case .noProducer: "no-producer"

@@ -3,7 +3,7 @@ import Penstock
 import Testing
 
 /// Where a client goes, and what it bears.
-@Suite struct ClientRouteTests {
+@Suite(.ownThreads) struct ClientRouteTests {
   @Test func `a journal's own shard is gone to, and without it others pass requests on`()
     async throws
   {

@@ -19,7 +19,7 @@ private final class Told: Sendable {
 }
 
 /// The client and a real daemon of two shards.
-@Suite(.serialized) struct ClientServeTests {
+@Suite(.serialized, .ownThreads) struct ClientServeTests {
   private func connect(
     _ store: ServedStore, _ change: (inout Client.Options) -> Void = { _ in }
   ) async throws -> Client {

@@ -3,7 +3,7 @@ import Penstock
 import Testing
 
 /// The client against servers that do as they please.
-@Suite struct ClientTests {
+@Suite(.ownThreads) struct ClientTests {
   private func connect(
     _ server: ScriptedServer, _ change: (inout Client.Options) -> Void = { _ in }
   ) async throws -> Client {

@@ -2,7 +2,7 @@ import Penstock
 import Testing
 
 /// The code of the article of this name.
-@Suite struct GettingStarted {
+@Suite(.ownThreads) struct GettingStarted {
   @Test func example() throws {
     let folder = try StoreFolder()
     let path = folder.path

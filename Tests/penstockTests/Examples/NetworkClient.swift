@@ -2,7 +2,7 @@ import Penstock
 import Testing
 
 /// The code of the article of this name.
-@Suite struct NetworkClient {
+@Suite(.ownThreads) struct NetworkClient {
   @Test func example() async throws {
     let served = try ServedStore()
     try served.start(shards: 2)

@@ -87,7 +87,7 @@ final class StoreFolder {
     #expect(try folder.open().read().map(\.text) == ["0", "1", "2"])
   }
 
-  @Test func `tasks suspend until their events are durable`() async throws {
+  @Test(.ownThreads) func `tasks suspend until their events are durable`() async throws {
     let folder = try StoreFolder()
     let store = try folder.open()
     let writer = try await store.writer()
@@ -144,7 +144,7 @@ final class StoreFolder {
     #expect(try writer.put(stream: "s", payload: "").count == 1)
   }
 
-  @Test func `what becomes durable is followed`() async throws {
+  @Test(.ownThreads) func `what becomes durable is followed`() async throws {
     let folder = try StoreFolder()
     let store = try folder.open()
     let writer = try await store.writer()

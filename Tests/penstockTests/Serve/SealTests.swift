@@ -129,7 +129,7 @@ import Testing
     let before = try segments(store).filter { !$0.hasPrefix("00") }
     try store.start(shards: 1)
     try store.put(lines(4100..<4101))
-    #expect(try store.roles().keys.sorted() == ["archiver", "preparer", "shard 0"])
+    #expect(try store.roles().keys.sorted() == ["archiver", "preparer", "reader", "shard 0"])
     #expect(try segments(store).filter { !$0.hasPrefix("00") } == before)
     #expect(store.stop() == 0)
     // And more shards go on with the logs that are there.
