@@ -10,7 +10,7 @@ struct Bench: ParsableCommand {
     abstract: "Measure speed on this machine.",
     subcommands: [
       BenchIngest.self, BenchParse.self, BenchRecovery.self, BenchCompress.self, BenchArchive.self,
-      BenchJournals.self, BenchEmbed.self,
+      BenchJournals.self, BenchEmbed.self, BenchEverstore.self,
     ])
 }
 

@@ -13,35 +13,9 @@ struct BenchJournals: ParsableCommand {
       last part kills the store and opens it anew.
       """)
 
-  @Flag(help: "Little of everything: to see that it works.")
-  var quick = false
-
-  @Option(help: "Folder on the file system to measure.")
-  var data = "."
-
-  @Option(help: "Rounds, 1 to 100.")
-  var rounds = 3
+  @OptionGroup var options: BenchOptions
 
   func run() throws {
-    guard (1...100).contains(rounds) else { throw ValidationError("--rounds takes 1 to 100") }
-    let folder = data + "/penstock-bench-\(System.processIdentifier)"
-    Interruption.watch()
-    defer { ScratchFolder.remove(folder) }
-    do {
-      guard let program = Machine.realPath("/proc/self/exe") else {
-        throw BenchFailure("cannot find this program again: /proc is not mounted")
-      }
-      try LinuxFileSystem().makeDirectory(folder)
-      var options = ArchiveOptions(program: program, folder: Machine.realPath(folder) ?? folder)
-      options.isQuick = quick
-      options.rounds = rounds
-      let findings = try JournalSuite(options).measure { Progress.show($0) }
-      Progress.show(nil)
-      print(findings.text)
-      print(findings.barText)
-    } catch {
-      Progress.show(nil)
-      throw CommandFailure("\(error)")
-    }
+    try options.measure { try JournalSuite($0).measure { Progress.show($0) } }
   }
 }

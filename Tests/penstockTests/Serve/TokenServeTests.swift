@@ -25,6 +25,10 @@ import Testing
   private func served(_ text: String = file, io: Backend = .auto) throws -> ServedStore {
     let store = try ServedStore()
     try store.start(shards: 2, io: io, "--tokens", try write(text, store))
+    // A shard that is slow to start would read what a test has made of the file by then.
+    try store.wait("both shards serve: \(store.said)") {
+      store.said.components(separatedBy: ": serving from segment ").count == 3
+    }
     return store
   }
 

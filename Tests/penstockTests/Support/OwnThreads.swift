@@ -13,7 +13,7 @@ final class TestExecutor: TaskExecutor, @unchecked Sendable {
   private var next = 0
 
   private init() {
-    for _ in 0..<4 { Thread.detachNewThread { self.run() } }
+    for _ in 0..<8 { Thread.detachNewThread { self.run() } }
   }
 
   func enqueue(_ job: consuming ExecutorJob) {
