@@ -70,10 +70,7 @@ final class JournalLog<Files: FileSystem> {
     walk: for segment in view.segments {
       for batch in segment.batches {
         guard batch.isProved else { break walk }
-        place.segment = segment.name
-        place.alignment = segment.alignment
-        place.offset = (batch.end + segment.alignment - 1) / segment.alignment * segment.alignment
-        place.batch = batch.line.number
+        place.move(behind: batch, of: segment)
         guard batch.line.eventCount > 0, batch.line.lastSequence.value > runs.through else {
           continue
         }

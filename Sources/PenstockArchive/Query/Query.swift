@@ -50,6 +50,14 @@ package struct LogPlace: Equatable, Sendable {
   package var epoch: UInt64?
 
   package init(_ sequence: SequenceNumber) { self.sequence = sequence }
+
+  /// Goes behind a batch; the last event read stays.
+  mutating func move(behind batch: BatchExtent, of other: LogSegment) {
+    segment = other.name
+    alignment = other.alignment
+    offset = (batch.end + alignment - 1) / alignment * alignment
+    self.batch = batch.line.number
+  }
 }
 
 /// Where each log of a store was read to.

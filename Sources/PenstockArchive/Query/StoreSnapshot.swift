@@ -31,10 +31,7 @@ package struct LogSnapshot: Sendable {
     for segment in (view?.segments ?? []).reversed() {
       let last = segment.batches.last { $0.line.lastSequence <= self.last }
       guard let last else { continue }
-      place.segment = segment.name
-      place.alignment = segment.alignment
-      place.offset = (last.end + segment.alignment - 1) / segment.alignment * segment.alignment
-      place.batch = last.line.number
+      place.move(behind: last, of: segment)
       return place
     }
     return place

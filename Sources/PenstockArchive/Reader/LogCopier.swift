@@ -117,10 +117,7 @@ package final class LogCopier<Files: FileSystem> {
     search: for found in view.segments {
       for extent in found.batches {
         guard extent.isProved else { break search }
-        place.segment = found.name
-        place.alignment = found.alignment
-        place.offset = (extent.end + found.alignment - 1) / found.alignment * found.alignment
-        place.batch = extent.line.number
+        place.move(behind: extent, of: found)
         place.sequence = max(place.sequence, extent.line.lastSequence)
         guard isWanted(found.name.number, extent) else { continue }
         try add(
