@@ -4,7 +4,8 @@
 //     scheme  = "syslog+udp" | "syslog+tcp" | "line+tcp" | "line+unix"
 //             | "everstore+tcp"
 //     host    = name | IPv4 | "[" IPv6 "]"
-//     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one
+//     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one; everstore+tcp
+//                                               ; has 6929 when none is named
 //     path    = a file path                     ; line+unix, and only there
 //
 // Nothing is looked up here: whether a host exists is found out when its socket is opened.
@@ -60,6 +61,8 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
   package var place: Place
 
   private static let colon = UInt8(ascii: ":")
+  /// Where Everstore's clients look for it unless they are told otherwise.
+  private static let everstorePort = 6929
 
   /// What is wrong with a listener's URL.
   package enum Fault: Error, Equatable, CustomStringConvertible {
@@ -108,7 +111,11 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       guard let last = rest.last, last != Byte.slash else { throw .noPath(text) }
       place = .path(String(decoding: rest, as: UTF8.self))
     } else {
-      place = try ListenerURL.address(rest, text)
+      var address = rest
+      if scheme == .everstoreTCP, !rest.isEmpty, !rest.contains(ListenerURL.colon) {
+        address += Array(":\(ListenerURL.everstorePort)".utf8)
+      }
+      place = try ListenerURL.address(address, text)
     }
   }
 

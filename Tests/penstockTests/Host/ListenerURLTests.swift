@@ -9,6 +9,8 @@ struct ListenerURLTests {
     ("line+tcp://[::1]:6930", .lineTCP, "::1", 6930),
     ("line+tcp://[fe80::1%eth0]:1", .lineTCP, "fe80::1%eth0", 1),
     ("syslog+udp://logs.example.org:00514", .syslogUDP, "logs.example.org", 514),
+    ("everstore+tcp://127.0.0.1", .everstoreTCP, "127.0.0.1", 6929),
+    ("everstore+tcp://127.0.0.1:17", .everstoreTCP, "127.0.0.1", 17),
   ])
   func `an address is a host and a port`(
     _ text: String, _ scheme: ListenerURL.Scheme, _ host: String, _ port: UInt16
