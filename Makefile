@@ -10,6 +10,7 @@
 # make lint      check the style of every source file
 # make bench     measure this machine
 # make build     the release program: .build-release/release/penstock
+# make lib       the library for C: .build-release/lib/libpenstock.so and penstock.h
 # make deps      only install what is missing; does nothing when all is there
 #
 # ARGS is handed on: make run ARGS='--shards 1 --listen syslog+udp://127.0.0.1:5140'
@@ -23,6 +24,7 @@ SEEDS ?= 2000
 FROM ?= 1
 SECONDS ?= 60
 SCRATCH := .build-release
+LIBRARY := $(SCRATCH)/lib
 PROGRAM := $(SCRATCH)/release/penstock
 SIMULATE := $(SCRATCH)/release/penstock-simulate
 
@@ -38,7 +40,8 @@ FUZZ_OPTIONS := -c release --scratch-path $(FUZZ) --sanitize=fuzzer -Xcc -fsanit
   -Xswiftc -sanitize=fuzzer,address -Xswiftc -assert-config -Xswiftc Debug
 FUZZ_LIMITS := -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=512 -max_len=4096
 
-.PHONY: build run test torture lease simulator simulate canaries model test-asan fuzz lint bench deps
+.PHONY: build run test torture lease simulator simulate canaries model test-asan fuzz lint bench \
+  lib deps
 
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product penstock --scratch-path $(SCRATCH)
@@ -104,6 +107,14 @@ lint:
 
 bench: build
 	$(PROGRAM) bench ingest $(ARGS)
+
+# The package has a program named penstock already, so the library is built under another name; its
+# soname is the one it is installed under.
+lib: deps
+	$(SWIFT) build -c release --static-swift-stdlib --product PenstockC --scratch-path $(SCRATCH)
+	mkdir -p $(LIBRARY)
+	cp $(SCRATCH)/release/libPenstockC.so $(LIBRARY)/libpenstock.so
+	cp Sources/CPenstock/include/penstock.h $(LIBRARY)/
 
 # dpkg-query tells what is there without root and without the network.
 deps:

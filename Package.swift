@@ -4,6 +4,9 @@ import PackageDescription
 // CShims ◄── PenstockCore ◄── PenstockArchive ◄── Penstock ◄── penstock
 //    C          hot: shard       warm: tables,      public      program
 //                                query, export      library
+//                                                     ▲
+//                    CPenstock ◄───────────────── PenstockC
+//                    penstock.h               libpenstock.so, for C
 //
 // The hot path is one module: a generic ~Copyable type instantiated from another module is
 // called unspecialised and several times slower.
@@ -23,6 +26,8 @@ let package = Package(
     .executable(name: "penstock", targets: ["penstock"]),
     .executable(name: "penstock-simulate", targets: ["penstock-simulate"]),
     .library(name: "Penstock", targets: ["Penstock"]),
+    // A product 'penstock' is the program already: `make lib` gives this one its name.
+    .library(name: "PenstockC", type: .dynamic, targets: ["PenstockC"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -38,6 +43,17 @@ let package = Package(
     .target(
       name: "Penstock", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
       swiftSettings: house),
+    .target(name: "CPenstock", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+    .target(
+      name: "PenstockC", dependencies: ["CPenstock", "Penstock"], exclude: ["exports.map"],
+      swiftSettings: house,
+      linkerSettings: [
+        .unsafeFlags([
+          "-Xlinker", "-soname=libpenstock.so",
+          "-Xlinker",
+          "--version-script=\(Context.packageDirectory)/Sources/PenstockC/exports.map",
+        ])
+      ]),
     .target(
       name: "PenstockSimulator", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
       swiftSettings: house),
