@@ -52,7 +52,9 @@ let package = Package(
           "-Xlinker", "-soname=libpenstock.so",
           "-Xlinker",
           "--version-script=\(Context.packageDirectory)/Sources/PenstockC/exports.map",
-        ])
+        ]),
+        // The package manager's option for it leaves libraries out.
+        .unsafeFlags(["-static-stdlib"], .when(configuration: .release)),
       ]),
     .target(
       name: "PenstockSimulator", dependencies: ["PenstockArchive", "PenstockCore", "CShims"],
