@@ -192,9 +192,13 @@ import Testing
       connection.acknowledge(next, first: 5)
     }
     let client = try await connect(server) { $0.requestsInFlightMax = 1 }
-    let inFlight = Task { try await client.put([event("in flight")]) }
+    let inFlight = Task(executorPreference: TestExecutor.shared) {
+      try await client.put([event("in flight")])
+    }
     await signalled(isInFlight)
-    let queued = Task { try await client.put([event("queued")]) }
+    let queued = Task(executorPreference: TestExecutor.shared) {
+      try await client.put([event("queued")])
+    }
     try await Task.sleep(for: .milliseconds(50))
     queued.cancel()
     inFlight.cancel()
@@ -205,14 +209,15 @@ import Testing
     try server.finish()
   }
 
-  /// Waits on another thread than the tasks'.
+  /// Waits on another thread than the tasks', as long as scripts do.
   private func signalled(_ semaphore: DispatchSemaphore) async {
-    await withCheckedContinuation { task in
+    let isThere = await withCheckedContinuation { task in
       Thread.detachNewThread {
-        semaphore.wait()
-        task.resume()
+        let deadline = DispatchTime.now() + .milliseconds(Int(FakeConnection.patience))
+        task.resume(returning: semaphore.wait(timeout: deadline) == .success)
       }
     }
+    #expect(isThere)
   }
 
   @Test func `without a producer the outcome of what was sent is unknown`() async throws {

@@ -49,6 +49,8 @@ import Testing
       #expect(connection.isSilent(milliseconds: 200))
       #expect(try connection.readPut() == "- stdin -\tsecond\n")
       connection.write("OK shard=0 first=2 count=1\n")
+      // The client is still waiting for the end of its input.
+      _ = connection.readAll()
     }
     let result = try shell(
       "(echo first; sleep 0.6; echo second) | $PENSTOCK send --to $TO", to: url(server))

@@ -11,7 +11,15 @@ final class StoreFolder {
     path = NSTemporaryDirectory() + "penstock-store-" + UUID().uuidString
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
+  deinit {
+    if let bytes = FileManager.default.contents(atPath: path + "/penstock.json"),
+      let object = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any],
+      let store = object["uuid"] as? String
+    {
+      try? FileManager.default.removeItem(atPath: "/dev/shm/penstock-" + store)
+    }
+    try? FileManager.default.removeItem(atPath: path)
+  }
 
   func open(_ change: (inout Store.Options) -> Void = { _ in }) throws -> Store {
     var options = Store.Options()
