@@ -169,7 +169,7 @@ final class JournalLog<Files: FileSystem> {
   func byteCount(of name: [UInt8]) throws -> UInt64 {
     let number = JournalKey.journal(name.rawSpan, key: key)
     guard let entry = runs.entries[number] else {
-      guard runs.floor > 0 else { return 0 }
+      if runs.knowsAll { return 0 }
       let base = try measure(name, through: runs.floor)
       runs.entries[number] = JournalEntry(run: -1, base: base)
       return base

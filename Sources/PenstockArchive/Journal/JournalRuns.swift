@@ -65,8 +65,13 @@ struct JournalRuns {
   static let entryCountMax = 1 << 20
   private static let countMin = 1 << 12
 
+  /// Whether every journal of the log is in the table: it begins with the log's first event, and none
+  /// was dropped from it. Then one that is not there never was.
+  private(set) var knowsAll: Bool
+
   init(floor: UInt64) {
     self.floor = floor
+    knowsAll = floor == 0
     through = floor
   }
 
@@ -76,9 +81,7 @@ struct JournalRuns {
   /// Adds a run that was just met.
   mutating func append(_ key: UInt64, _ run: JournalRun, textByteCount: UInt64) {
     var run = run
-    // Nothing is known of a journal that is not in the table: when the index begins with the log's
-    // first event, nothing was before.
-    var entry = entries[key] ?? JournalEntry(run: -1, base: floor == 0 ? 0 : nil)
+    var entry = entries[key] ?? JournalEntry(run: -1, base: knowsAll ? 0 : nil)
     run.key = key
     run.previous = entry.run
     run.textStart = entry.textByteCount
@@ -110,6 +113,7 @@ struct JournalRuns {
     floor = sequence
     guard entries.count > JournalRuns.entryCountMax else { return }
     // Only what has runs cannot be found out again.
+    knowsAll = false
     entries = entries.filter { $0.value.run >= oldest }
   }
 
