@@ -39,7 +39,8 @@ package final class JournalTextReader<Files: FileSystem> {
     (runs, base) = try log.runs(of: name, range)
     let runStart = runs.last.map { base + $0.textStart } ?? .max
     if range.lowerBound < min(runStart, range.upperBound) {
-      try readOlder(through: runs.last.map { $0.first - 1 } ?? log.runs.through)
+      // All that is behind the floor has runs.
+      try readOlder(through: log.runs.floor)
     } else {
       position = runStart
     }
