@@ -49,9 +49,11 @@ final class ShardSession<Waiter> {
   private var output: [UInt8] = []
   private var sent = 0
   private var input: [UInt8] = []
+  private var buffer = [UInt8](repeating: 0, count: 64 << 10)
   private var waiting: [Waiter] = []
   private var firstWaiting = 0
   private var triedAt: Int64 = 0
+  private var failed = false
 
   /// Requests waiting to be sent, in bytes, beyond which no more are taken: some slots' worth.
   private static var outputByteCountMax: Int { 8 << 20 }
@@ -82,7 +84,8 @@ final class ShardSession<Waiter> {
     triedAt = now
     descriptor = unsafe penstock_connect_unix_at_once(path)
     guard descriptor >= 0 else { return }
-    output = hello
+    // What was asked meanwhile goes behind it: those who asked wait in that order.
+    output = hello + output
     isGreeted = hello.isEmpty
   }
 
@@ -105,20 +108,16 @@ final class ShardSession<Waiter> {
           descriptor, bytes.baseAddress.map { unsafe $0 + start }, bytes.count - start)
       }
       guard count >= 0 else {
-        if count != Int64(-System.again) { fail() }
+        if count != Int64(-System.again) { failed = true }
         return
       }
       sent += Int(count)
     }
   }
 
-  private var failed = false
-  private func fail() { failed = true }
-
   /// Takes the answers that are there; all that wait are unavailable when the session ends.
   func receive(_ body: (Waiter, CommitAnswer) -> Void) {
     guard descriptor >= 0 else { return }
-    var buffer = [UInt8](repeating: 0, count: 64 << 10)
     while !failed {
       let count = unsafe buffer.withUnsafeMutableBytes {
         unsafe penstock_receive(descriptor, $0.baseAddress, $0.count)
