@@ -181,6 +181,74 @@ import Testing
     #expect(store.stop() == 0)
   }
 
+  @Test("a commit is there when it is answered with success, and once, while shards are killed")
+  func killedShards() throws {
+    let store = try store()
+    var told: Set<String> = []
+    var doubted: Set<String> = []
+    var number = 0
+    for round in 0..<6 {
+      let client = try store.everstore()
+      var asked: [UInt32: String] = [:]
+      for step in 0..<240 {
+        // Some are asked before the shard dies, while it is away, and when it is back.
+        if step == 60 {
+          let victim = try #require(try store.roles()["shard \(round % 2)"])
+          ServedStore.signal(victim, 9)
+        }
+        let name = "/killed/\(number % 20)"
+        let (_, transaction) = try client.open(name)
+        try client.rollback(name, transaction)
+        let (_, again) = try client.open(name)
+        let request = try client.send(5, client.commitBody(name, again, "K\(number)", "e\(number)"))
+        asked[request] = "e\(number)"
+        number += 1
+        let answer = try client.answer()
+        let found = asked.removeValue(forKey: answer.request)
+        let event = try #require(found)
+        if answer.type == 5, answer.number(0) == 1 {
+          told.insert(event)
+        } else {
+          doubted.insert(event)
+        }
+      }
+      // And many without waiting, before, while and after the shard is gone.
+      var open: [(String, UInt32)] = []
+      for _ in 0..<300 {
+        let name = "/killed/\(number % 20)/\(number)"
+        open.append((name, try client.open(name).transaction))
+        number += 1
+      }
+      ServedStore.signal(try #require(try store.roles()["shard \((round + 1) % 2)"]), 9)
+      for (name, transaction) in open {
+        Thread.sleep(forTimeInterval: 0.0001)
+        asked[try client.send(5, client.commitBody(name, transaction, "K", "many\(name)"))] =
+          "many\(name)"
+      }
+      for _ in open {
+        let answer = try client.answer()
+        let found = asked.removeValue(forKey: answer.request)
+        let event = try #require(found)
+        if answer.type == 5, answer.number(0) == 1 {
+          told.insert(event)
+        } else {
+          doubted.insert(event)
+        }
+      }
+      try store.wait("the shards are back: \(store.said.suffix(500))") {
+        try store.run("status").status == 0 && store.roles().keys.contains("shard 1")
+          && store.roles().keys.contains("shard 0")
+      }
+    }
+    #expect(store.stop() == 0)
+    let lines = try store.run("query", "--stream", "/killed/**").lines
+    let stored = lines.compactMap { $0.split(separator: "\t").last.map(String.init) }
+    #expect(Set(stored).count == stored.count, "nothing is there twice")
+    #expect(told.isSubset(of: Set(stored)), "\(told.subtracting(stored).prefix(5))")
+    #expect(Set(stored).isSubset(of: told.union(doubted)))
+    #expect(told.count > 600, "\(told.count) of \(number)")
+  }
+
   @Test("what is wrong is answered, with the request's number, and costs nobody else anything")
   func refusals() throws {
     let store = try store(shards: 1)
