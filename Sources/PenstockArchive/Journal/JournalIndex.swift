@@ -19,6 +19,8 @@ package final class JournalIndex<Files: FileSystem> {
   /// Names become numbers nobody can choose (JournalKey).
   private let key: UInt64
   private var lookedAt: Int64 = 0
+  private let damage = DamageLog()
+  private var toldDamageCount = 0
 
   /// How often leases and the manifest are looked at, in nanoseconds.
   private static var lookNanoseconds: Int64 { 200_000_000 }
@@ -33,13 +35,34 @@ package final class JournalIndex<Files: FileSystem> {
   /// Takes in what has become durable.
   package func refresh() throws {
     if logs.isEmpty {
-      logs = (0..<width).map { JournalLog(reader, LogNumber(UInt8($0)), key: key) }
+      logs = (0..<width).map { JournalLog(reader, LogNumber(UInt8($0)), key: key, damage) }
     }
     let now = System.monotonicNanoseconds()
     let looks = now - lookedAt >= JournalIndex.lookNanoseconds
     if looks { lookedAt = now }
-    for log in logs { try log.refresh(looks: looks) }
+    for log in logs { try log.refresh(looks: looks, now) }
   }
+
+  /// Damage met since the last call.
+  package func takeDamage() -> [String] {
+    let new = damage.notes.dropFirst(toldDamageCount)
+    toldDamageCount = damage.notes.count
+    return Array(new)
+  }
+
+  /// How long the owner of a journal may have acknowledged events the index does not hold, in
+  /// nanoseconds: while it recovers, and until the index has caught up. 0 when it holds all.
+  package func brokenNanoseconds(_ log: LogNumber) -> Int64 {
+    logs[Int(log.value)].brokenNanoseconds(System.monotonicNanoseconds())
+  }
+
+  /// Up to where a log's events are in the index.
+  package func position(of log: LogNumber) -> SequenceNumber {
+    SequenceNumber(logs[Int(log.value)].runs.through)
+  }
+
+  /// A journal as a number, of this process only.
+  package func number(of name: [UInt8]) -> UInt64 { JournalKey.journal(name.rawSpan, key: key) }
 
   /// The log that owns a journal.
   package func owner(of name: [UInt8]) -> LogNumber {

@@ -11,8 +11,18 @@ final class JournalLog<Files: FileSystem> {
   private(set) var runs = JournalRuns(floor: 0)
   private var hasBegun = false
   private var lines: RunReader<Files>
+  private var lookedAgainAt: Int64 = 0
+  /// Whether there are batches of which nobody has said yet that they are durable.
+  private var hasDoubtful = false
+  private var brokenAt: Int64?
+  private let damage: DamageLog
 
-  init(_ reader: StoreReader<Files>, _ log: LogNumber, key: UInt64) {
+  /// Pause between two readings of all live segments, in nanoseconds: while a log changes hands
+  /// its tail cannot be followed.
+  private static var lookAgainNanoseconds: Int64 { 20_000_000 }
+
+  init(_ reader: StoreReader<Files>, _ log: LogNumber, key: UInt64, _ damage: DamageLog) {
+    self.damage = damage
     self.reader = reader
     self.log = log
     self.key = key
@@ -27,19 +37,43 @@ final class JournalLog<Files: FileSystem> {
 
   // MARK: - What comes
 
-  func refresh(looks: Bool) throws {
+  /// - Parameter now: the monotonic clock, in nanoseconds.
+  func refresh(looks: Bool, _ now: Int64) throws {
     if looks || !hasBegun {
       tail.map()
       try forgetArchived()
     }
-    guard hasBegun else { return try lookAgain() }
+    try takeIn(now)
+    if isWhole {
+      brokenAt = nil
+    } else if brokenAt == nil {
+      brokenAt = now
+    }
+  }
+
+  /// Whether all that was acknowledged before the last refresh is in the index. Recovery takes a
+  /// log's page over with a frontier of 0 before it knows better; a log without an event says so too.
+  private var isWhole: Bool {
+    guard tail.isCurrent, let frontier = tail.frontier else { return false }
+    return frontier > .none
+      ? frontier.value <= runs.through : runs.through == 0 && !hasDoubtful
+  }
+
+  /// How long acknowledged events may have been missing, in nanoseconds; 0 while none are.
+  func brokenNanoseconds(_ now: Int64) -> Int64 { brokenAt.map { now - $0 } ?? 0 }
+
+  private func takeIn(_ now: Int64) throws {
+    guard hasBegun else { return try lookAgain(now) }
     // Under another lease than the one the place was found under, the log goes on elsewhere. While
     // nobody holds it, or recovers it, nothing is acknowledged.
     if !tail.isCurrent { tail.map() }
     guard let frontier = tail.frontier else { return }
-    guard tail.isUnderItsLease else { return try lookAgain() }
-    guard frontier > tail.sequence else { return }
-    if try !follow(to: frontier) { try lookAgain() }
+    if tail.isUnderItsLease {
+      guard frontier > tail.sequence else { return }
+      if try follow(to: frontier) { return }
+    }
+    guard now - lookedAgainAt >= JournalLog.lookAgainNanoseconds else { return }
+    try lookAgain(now)
   }
 
   private func follow(to frontier: SequenceNumber) throws -> Bool {
@@ -56,36 +90,46 @@ final class JournalLog<Files: FileSystem> {
   /// What is archived is read from tables: its segments are let go, so that they can be.
   private func forgetArchived() throws {
     let manifest = try reader.manifest()
-    runs.forget(through: manifest.coveredThrough(log).value)
+    let covered = manifest.coveredThrough(log).value
+    // What was archived before it was met is in no run: the index begins behind it.
+    if covered > runs.through { hasBegun = false }
+    runs.forget(through: covered)
     lines.close(through: manifest.archivedThrough(log))
   }
 
   /// Takes in what the live segments hold behind what is known.
-  private func lookAgain() throws {
+  private func lookAgain(_ now: Int64) throws {
+    lookedAgainAt = now
     let frontier = DurableFrontier.read(reader.layout, reader.store, log)
     let (view, archived) = try LiveView.read(reader, log, frontier)
-    if !hasBegun { runs = JournalRuns(floor: archived.value) }
+    if !hasBegun || archived.value > runs.through { runs = JournalRuns(floor: archived.value) }
     var content = BatchReader(reader.files)
     var place = LogPlace(SequenceNumber(runs.through))
+    hasDoubtful = false
     walk: for segment in view.segments {
       for batch in segment.batches {
-        guard batch.isProved else { break walk }
+        guard batch.isProved else {
+          hasDoubtful = true
+          break walk
+        }
         place.move(behind: batch, of: segment)
         guard batch.line.eventCount > 0, batch.line.lastSequence.value > runs.through else {
           continue
         }
         do throws(LogError) {
           try content.load(batch, of: segment)
+          take(
+            content.content, from: batch.line.firstSequence, segment.name,
+            at: batch.content.lowerBound, &runs)
         } catch {
-          throw ReadError(error, segment.path)
+          // Its events are missing from their journals, and from no other.
+          damage.note("\(ReadError(error, segment.path))")
         }
-        take(
-          content.content, from: batch.line.firstSequence, segment.name,
-          at: batch.content.lowerBound, &runs)
         runs.through = batch.line.lastSequence.value
       }
     }
-    runs.through = max(runs.through, archived.value)
+    // Numbers that were left out, as recovery does, are behind the index too.
+    runs.through = max(runs.through, (frontier.sequence ?? .none).value)
     place.sequence = SequenceNumber(runs.through)
     place.epoch = frontier.epoch
     tail.move(to: place)

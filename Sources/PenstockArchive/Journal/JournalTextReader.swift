@@ -72,7 +72,7 @@ package final class JournalTextReader<Files: FileSystem> {
         // It was archived: so it, and what is behind it, is found in the files.
         let last = runs.first?.last ?? run.last
         runs = []
-        try log.refresh(looks: true)
+        try log.refresh(looks: true, System.monotonicNanoseconds())
         let given = position
         try readOlder(through: last)
         guard try skip(to: given) else { throw Damaged() }
