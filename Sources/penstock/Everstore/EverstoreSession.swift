@@ -6,22 +6,39 @@ internal import PenstockCore
 
 /// A transaction that is open.
 struct EverstoreTransaction {
-  /// The journal, escaped.
-  var name: [UInt8]
-  /// What the transaction saw of the journal's log, and of the journal.
+  /// The journal (JournalIndex.number).
+  var journal: UInt64
+  /// What the transaction saw of the journal's log.
   var position: SequenceNumber
-  var byteCount: UInt64
+}
+
+/// What the sessions of one server share: how much they may hold together.
+final class EverstoreLimits {
+  /// Sessions that hold a buffer for a large message.
+  fileprivate(set) var largeCount = 0
+  /// Transactions that are open.
+  var transactionCount = 0
+
+  /// Most buffers for messages beyond 64 KiB: 71 MB of them.
+  static let largeCountMax = 64
+  /// Time a message beyond 64 KiB may take to come, in nanoseconds: its buffer is wanted by others.
+  static let largeNanoseconds: Int64 = 30_000_000_000
+  /// Most transactions that are open: 40 bytes each, 10 MB.
+  static let transactionCountMax = 262_144
+
+  var hasLargeRoom: Bool { largeCount < EverstoreLimits.largeCountMax }
 }
 
 /// A client's connection.
 final class EverstoreSession {
   let descriptor: Int32
-  private var input = AlignedBuffer(byteCount: 64 << 10)
+  private let limits: EverstoreLimits
+  private var input = AlignedBuffer(byteCount: EverstoreSession.inputByteCountMin)
   private var start = 0
   private var end = 0
   var output = TextBuffer(byteCount: 64 << 10)
   private var sent = 0
-  var transactions: [UInt32: EverstoreTransaction] = [:]
+  private(set) var transactions: [UInt32: EverstoreTransaction] = [:]
   /// A READ whose parts are not all written.
   var read: EverstoreRead?
   /// The client will send no more, or was refused.
@@ -30,27 +47,56 @@ final class EverstoreSession {
   var grant: Grant
   /// Commits on their way.
   var commitCount = 0
+  /// The next message waits until the index holds what its log acknowledged.
+  private(set) var isHeld = false
+  /// When the client last sent something, and when its large message began to come.
+  private(set) var heardAt: Int64
+  private var largeAt: Int64?
+  /// The next message is large, and as many as may be are on their way.
+  private(set) var waitsForRoom = false
 
   /// Largest message, in bytes: one slot of events, and their types and names.
   static let messageByteCountMax = (1 << 20) + (64 << 10)
+  private static let inputByteCountMin = 64 << 10
   /// Output beyond which a client is not read, and a READ waits, in bytes.
   static let outputByteCountMax = 256 << 10
-  /// Transactions one client may have open: some 100 bytes each.
+  /// Silence after which a client without a transaction gives its place to others when all are taken,
+  /// in nanoseconds.
+  static let idleNanoseconds: Int64 = 60_000_000_000
+  /// Transactions one client may have open.
   static let transactionCountMax = 65_536
 
-  init(_ descriptor: Int32, wantsAuth: Bool) {
+  init(_ descriptor: Int32, wantsAuth: Bool, _ limits: EverstoreLimits, _ now: Int64) {
     self.descriptor = descriptor
+    self.limits = limits
+    heardAt = now
     grant = wantsAuth ? .none : .everything
     for byte in EverstoreHeader.greeting(wantsAuth: wantsAuth) { output.put(byte) }
   }
 
-  deinit { _ = penstock_close(descriptor) }
+  deinit {
+    _ = penstock_close(descriptor)
+    limits.transactionCount -= transactions.count
+    if largeAt != nil { limits.largeCount -= 1 }
+  }
 
   var hasOutput: Bool { sent < output.byteCount }
   /// Whether its requests are taken now.
   var isReady: Bool { read == nil && output.byteCount - sent < EverstoreSession.outputByteCountMax }
   /// Whether it is over: nothing comes, nothing is to go.
   var isOver: Bool { hasEnded && read == nil && !hasOutput && commitCount == 0 && !hasMessage }
+
+  /// Whether nobody would miss it: it has nothing open, and was not heard of for a while.
+  func isIdle(_ now: Int64) -> Bool {
+    transactions.isEmpty && read == nil && commitCount == 0 && !hasOutput && start == end
+      && now - heardAt >= EverstoreSession.idleNanoseconds
+  }
+
+  /// Whether its large message takes longer than it may, of the time since it was read at all.
+  func isLate(_ now: Int64, readSince: Int64) -> Bool {
+    guard let largeAt, !hasMessage else { return false }
+    return now - max(largeAt, readSince) >= EverstoreLimits.largeNanoseconds
+  }
 
   /// Takes nothing more from it; what it is told still goes out.
   func refuse() {
@@ -69,36 +115,61 @@ final class EverstoreSession {
   // MARK: - In
 
   /// Takes the bytes that are there.
-  func receive() {
-    makeRoom()
+  func receive(_ now: Int64) {
+    makeRoom(now)
     guard end < input.byteCount else { return }
     let count = unsafe penstock_receive(
       descriptor, input.address(end..<input.byteCount), input.byteCount - end)
     if count > 0 {
       end += Int(count)
+      heardAt = now
     } else if count != Int64(-System.again) {
       hasEnded = true
       if count < 0 { drop() }
     }
   }
 
-  private func makeRoom() {
+  private func makeRoom(_ now: Int64) {
     if start == end {
       start = 0
       end = 0
     } else if input.byteCount - end < input.byteCount / 2, start > 0 {
-      input.move(start..<end, to: 0)
-      end -= start
-      start = 0
+      moveDown()
     }
+    waitsForRoom = false
     guard end == input.byteCount, let header, input.byteCount < wholeByteCount(header) else {
       return
     }
-    let capacity = min(2 * input.byteCount, EverstoreSession.messageByteCountMax + (64 << 10))
+    if largeAt == nil {
+      guard limits.hasLargeRoom else {
+        waitsForRoom = true
+        return
+      }
+      limits.largeCount += 1
+      largeAt = now
+    }
+    moveDown()
+    input.grow(to: EverstoreSession.messageByteCountMax + (64 << 10), keeping: end)
+  }
+
+  private func moveDown() {
     input.move(start..<end, to: 0)
     end -= start
     start = 0
-    input.grow(to: capacity, keeping: end)
+  }
+
+  /// Gives a large buffer back when nothing large in it waits.
+  private func shrink(_ now: Int64) {
+    guard largeAt != nil else { return }
+    largeAt = now
+    guard end - start <= EverstoreSession.inputByteCountMin else { return }
+    var small = AlignedBuffer(byteCount: EverstoreSession.inputByteCountMin)
+    small.copy(input.bytes(start..<end), to: 0)
+    end -= start
+    start = 0
+    input = small
+    limits.largeCount -= 1
+    largeAt = nil
   }
 
   private var header: EverstoreHeader? {
@@ -112,9 +183,10 @@ final class EverstoreSession {
   /// Whether a whole message is there.
   var hasMessage: Bool { header.map { end - start >= wholeByteCount($0) } ?? false }
 
-  /// Lends the next message, header and body; false when none is whole. A message that is too large
-  /// ends the session.
-  func next(_ body: (EverstoreHeader, RawSpan, ByteRange) -> Void) -> Bool {
+  /// Lends the next message, header and body; false when none is whole, or when `body` does not take
+  /// it: then it is held. A message that is too large ends the session.
+  func next(_ now: Int64, _ body: (EverstoreHeader, RawSpan, ByteRange) -> Bool) -> Bool {
+    isHeld = false
     guard let header else { return false }
     guard header.byteCount <= EverstoreSession.messageByteCountMax else {
       put(error: .unknown, header)
@@ -124,10 +196,36 @@ final class EverstoreSession {
     guard hasMessage else { return false }
     let first = start + EverstoreHeader.byteCount
     let range = first..<(first + Int(header.byteCount))
-    start = range.upperBound
     let message = EverstoreBytes(input, range)
-    body(header, message.bytes.rawSpan, 0..<message.bytes.count)
+    let startBefore = start
+    start = range.upperBound
+    guard body(header, message.bytes.rawSpan, 0..<message.bytes.count) else {
+      start = startBefore
+      isHeld = true
+      return false
+    }
+    shrink(now)
     return true
+  }
+
+  // MARK: - Transactions
+
+  /// Opens a transaction; false when too many are open.
+  func open(_ number: UInt32, _ transaction: EverstoreTransaction) -> Bool {
+    guard transactions.count < EverstoreSession.transactionCountMax,
+      limits.transactionCount < EverstoreLimits.transactionCountMax
+    else { return false }
+    limits.transactionCount += 1
+    transactions[number] = transaction
+    return true
+  }
+
+  /// Ends a transaction.
+  @discardableResult
+  func close(_ number: UInt32) -> EverstoreTransaction? {
+    guard let transaction = transactions.removeValue(forKey: number) else { return nil }
+    limits.transactionCount -= 1
+    return transaction
   }
 
   // MARK: - Out

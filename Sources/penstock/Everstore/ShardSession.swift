@@ -11,6 +11,8 @@ enum CommitAnswer: Equatable {
   case conflict
   /// What the transaction saw is further back than the shard remembers.
   case tooOld
+  /// The shard has no room for so large a request now; nothing was done.
+  case busy
   case refused
   /// The session has ended: it was done or not.
   case unavailable
@@ -21,6 +23,8 @@ enum CommitAnswer: Equatable {
       self = .conflict
     } else if span.hasBytes("ERR too-old", at: 0) {
       self = .tooOld
+    } else if span.hasBytes("ERR busy", at: 0) {
+      self = .busy
     } else if span.hasBytes("OK shard=", at: 0) {
       let words = line.split(separator: Byte.space).map(Array.init)
       guard words.count == 4, let first = CommitAnswer.number(words[2], "first="),
@@ -50,13 +54,15 @@ final class ShardSession<Waiter> {
   private var sent = 0
   private var input: [UInt8] = []
   private var buffer = [UInt8](repeating: 0, count: 64 << 10)
-  private var waiting: [Waiter] = []
+  private var waiting: [(waiter: Waiter, byteCount: Int)] = []
+  /// Bytes of the requests that are not answered.
+  private var askedByteCount = 0
   private var firstWaiting = 0
   private var triedAt: Int64 = 0
   private var failed = false
 
-  /// Requests waiting to be sent, in bytes, beyond which no more are taken: some slots' worth.
-  private static var outputByteCountMax: Int { 8 << 20 }
+  /// Requests without an answer, in bytes, beyond which no more are taken: some slots' worth.
+  private static var askedByteCountMax: Int { 8 << 20 }
   /// Pause between two attempts to connect, in nanoseconds.
   private static var retryNanoseconds: Int64 { 20_000_000 }
 
@@ -74,7 +80,7 @@ final class ShardSession<Waiter> {
 
   var isConnected: Bool { descriptor >= 0 }
   var hasOutput: Bool { sent < output.count }
-  var hasRoom: Bool { output.count - sent < ShardSession.outputByteCountMax }
+  var hasRoom: Bool { askedByteCount < ShardSession.askedByteCountMax }
 
   /// Connects when there is no session.
   func connect() {
@@ -96,7 +102,8 @@ final class ShardSession<Waiter> {
       sent = 0
     }
     output += request
-    waiting.append(waiter)
+    waiting.append((waiter, request.count))
+    askedByteCount += request.count
   }
 
   /// Sends what the kernel takes.
@@ -138,7 +145,9 @@ final class ShardSession<Waiter> {
     while isGreeted, firstWaiting < waiting.count,
       let end = input[start...].firstIndex(of: Byte.lineFeed)
     {
-      body(waiting[firstWaiting], CommitAnswer(Array(input[start..<end])))
+      let (waiter, byteCount) = waiting[firstWaiting]
+      body(waiter, CommitAnswer(Array(input[start..<end])))
+      askedByteCount -= byteCount
       firstWaiting += 1
       start = end + 1
     }
@@ -157,9 +166,10 @@ final class ShardSession<Waiter> {
     let left = waiting[firstWaiting...]
     waiting = []
     firstWaiting = 0
+    askedByteCount = 0
     output = []
     sent = 0
     input = []
-    for waiter in left { body(waiter, .unavailable) }
+    for (waiter, _) in left { body(waiter, .unavailable) }
   }
 }

@@ -249,6 +249,64 @@ import Testing
     #expect(told.count > 600, "\(told.count) of \(number)")
   }
 
+  @Test("who was told of a commit finds it, also right after its shard was killed")
+  func foundAfterDeath() throws {
+    let store = try store()
+    var model: [String: [String]] = [:]
+    for round in 0..<6 {
+      let client = try store.everstore()
+      for number in 0..<6 {
+        let name = "/found/\(number)"
+        let (size, transaction) = try client.open(name)
+        #expect(size == self.size(model[name] ?? []), "\(name), round \(round)")
+        let event = "\(round)-\(number)"
+        #expect(try client.commit(name, transaction, "F", event).success)
+        model[name, default: []].append(event)
+      }
+      for shard in 0..<2 {
+        ServedStore.signal(try #require(try store.roles()["shard \(shard)"]), 9)
+      }
+      for (name, events) in model {
+        let (size, transaction) = try client.open(name)
+        #expect(size == self.size(events), "\(name), round \(round)")
+        #expect(try client.read(name, to: size) == events)
+        try client.rollback(name, transaction)
+      }
+      try store.wait("the shards are back") {
+        try store.run("status").status == 0 && store.roles().keys.contains("shard 1")
+          && store.roles().keys.contains("shard 0")
+      }
+    }
+    #expect(store.stop() == 0)
+  }
+
+  @Test("events that were archived before the index met them count")
+  func overtaken() throws {
+    let store = try store(shards: 1)
+    let client = try store.everstore()
+    let (_, transaction) = try client.open("/late")
+    #expect(try client.commit("/late", transaction, "L", "first").success)
+    let role = try #require(try store.roles()["everstore"])
+    ServedStore.signal(role, SIGSTOP)
+    let wire = try Wire(tcp: UInt16(store.port))
+    for number in 0..<20 {
+      let line = "- /late L\tarchived \(number)\n- /other/\(number) L\tx\n"
+      try wire.send("COMMIT \(line.utf8.count)\n\(line)")
+      #expect(try #require(try wire.readLine()).hasPrefix("OK "))
+    }
+    #expect(try store.run("seal").status == 0)
+    let line = "- /late L\tlast\n"
+    try wire.send("COMMIT \(line.utf8.count)\n\(line)")
+    #expect(try #require(try wire.readLine()).hasPrefix("OK "))
+    ServedStore.signal(role, SIGCONT)
+    let events = ["first"] + (0..<20).map { "archived \($0)" } + ["last"]
+    let (size, _) = try client.open("/late")
+    #expect(size == self.size(events))
+    #expect(try client.read("/late", to: size) == events)
+    #expect(try client.open("/other/7").size == self.size(["x"]))
+    #expect(store.stop() == 0)
+  }
+
   @Test("what is wrong is answered, with the request's number, and costs nobody else anything")
   func refusals() throws {
     let store = try store(shards: 1)
