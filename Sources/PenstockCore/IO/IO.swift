@@ -21,11 +21,13 @@ package struct ShardMemory: ~Copyable {
 
   package init(_ limits: Limits) {
     streams = AlignedBuffer(
-      byteCount: limits.streamBufferCount * limits.streamBufferByteCount, inHugePages: true)
+      byteCount: limits.streamBufferCount * limits.streamBufferByteCount,
+      inHugePages: limits.inHugePages)
     datagrams = AlignedBuffer(
       byteCount: limits.datagramBufferCount * limits.datagramBufferByteCount)
     commits = AlignedBuffer(
-      byteCount: limits.batchSlotCount * limits.batchSlotByteCount, inHugePages: true)
+      byteCount: limits.batchSlotCount * limits.batchSlotByteCount,
+      inHugePages: limits.inHugePages)
     let requests = limits.shardCount > 1 ? limits.shardCount * limits.requestByteCount : 0
     answers = AlignedBuffer(
       byteCount: limits.connectionCountMax * limits.answerByteCount + requests)

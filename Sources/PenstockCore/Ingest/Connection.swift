@@ -116,7 +116,7 @@ package struct Sessions: ~Copyable {
     connections = Table(count: limits.connectionCountMax, repeating: Connection())
     carryByteCount = limits.carryByteCount
     largeStart = limits.connectionCountMax * limits.carryByteCount
-    largeByteCount = limits.eventByteCountMax + Request.lineByteCountMax
+    largeByteCount = limits.octetCountMax + Request.lineByteCountMax
     largeCount = limits.largeSlotCount
     middleStart = largeStart + largeCount * largeByteCount
     middleByteCount = limits.middleSlotByteCount

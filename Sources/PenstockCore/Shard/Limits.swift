@@ -2,13 +2,18 @@
 
 /// The sizes of a shard. Fixed at start: nothing grows with load.
 package struct Limits: Sendable {
-  /// Largest event and largest PUT, in bytes: one large slot and one batch have to hold it.
+  /// Largest event, in bytes.
   package var eventByteCountMax = 1 << 20
+  /// Largest request, in bytes: the events of one PUT or COMMIT together. One large slot and one batch
+  /// have to hold it.
+  package var octetCountMax = 1 << 20
   /// A batch is closed for writing at this size, in bytes: larger ones gained nothing on the
   /// reference machine and cost latency.
   package var batchByteCountTarget = 512 << 10
   /// Capacity of one batch slot, in bytes: the largest event, its attributes and escapes.
   package var batchSlotByteCount = (1 << 20) + (256 << 10)
+  /// Whether streams and batches lie in huge pages: 2 MiB each at least.
+  package var inHugePages = true
   /// Batch slots: two in flight and one being filled.
   package var batchSlotCount = 3
   /// Batches in flight at most: a third gained nothing, and recovery copies those not proved.
@@ -28,7 +33,7 @@ package struct Limits: Sendable {
   package var middleSlotCount = 64
   package var middleSlotByteCount = 64 << 10
   /// Partial frames larger than that which may be collected at once, each of `eventByteCountMax`
-  /// bytes. When all are taken, syslog frames are cut to what they have and marked, PUTs are refused.
+  /// of the largest request. When all are taken, syslog frames are cut to what they have and marked, PUTs are refused.
   package var largeSlotCount = 4
   /// Bytes of answers being sent on one connection.
   package var answerByteCount = 8 << 10
@@ -72,20 +77,65 @@ package struct Limits: Sendable {
 
   package init() {}
 
+  /// The sizes of a small shard, for a machine that has little memory: what it touches at full load
+  /// stays within 8 MB. Fewer bytes are received and written at once, which costs throughput; events and
+  /// requests are smaller unless asked for otherwise.
+  package static var small: Limits {
+    var limits = Limits()
+    limits.fit(eventByteCount: 256 << 10, octetCount: 256 << 10)
+    limits.inHugePages = false
+    limits.batchByteCountTarget = 128 << 10
+    limits.streamBufferCount = 8
+    limits.streamBufferByteCount = 64 << 10
+    limits.datagramBufferCount = 8
+    limits.connectionCountMax = 256
+    limits.carryByteCount = 4 << 10
+    limits.middleSlotCount = 16
+    limits.middleSlotByteCount = 32 << 10
+    limits.answerByteCount = 4 << 10
+    limits.answersWaitingMax = 1024
+    limits.answerRecordCount = 8 << 10
+    limits.journalEntryCountMax = 1 << 16
+    return limits
+  }
+
+  /// Largest request that can be configured, in bytes.
+  package static let octetCountLimit = 16 << 20
+
+  /// Makes room for events and requests of these sizes, in bytes.
+  package mutating func fit(eventByteCount: Int, octetCount: Int) {
+    eventByteCountMax = eventByteCount
+    octetCountMax = max(octetCount, eventByteCount)
+    carryByteCount = min(carryByteCount, eventByteCount)
+    let page = AlignedBuffer.pageByteCount
+    // Times, attributes and escapes, in a quarter or in what the largest event needs.
+    let room = octetCountMax + max(octetCountMax / 4, 256 << 10)
+    batchSlotByteCount = (room + page - 1) / page * page
+    requestByteCount = octetCountMax + (1 << 20)
+  }
+
+  /// Smallest segment, in bytes, when segments are sized by rate: it holds a few of the largest batches.
+  package var segmentByteCountMin: Int {
+    var byteCount = 4 << 20
+    while byteCount < 2 * batchSlotByteCount { byteCount *= 2 }
+    return byteCount
+  }
+
   /// Proves the relations between the limits; every entry point calls it first.
   package func check() {
     precondition(batchSlotCount == commitsInFlightMax + 1)
     precondition(batchByteCountTarget <= batchSlotByteCount)
     precondition(batchSlotByteCount % AlignedBuffer.pageByteCount == 0)
-    // The largest event, and in a segment's first batch the table of producers behind it.
+    precondition(eventByteCountMax <= octetCountMax && octetCountMax <= Limits.octetCountLimit)
+    // The largest request, and in a segment's first batch the table of producers behind it.
     let tableByteCount = ProducerLines.tableByteCountMax(producerCountMax)
-    precondition(eventByteCountMax + 4096 + tableByteCount <= batchSlotByteCount)
+    precondition(octetCountMax + 4096 + tableByteCount <= batchSlotByteCount)
     precondition(streamBufferCount.nonzeroBitCount == 1)
     precondition(journalEntryCountMax.nonzeroBitCount == 1)
     precondition(datagramBufferCount.nonzeroBitCount == 1)
     precondition(datagramBufferByteCount >= 65_535 + 64)
     precondition(carryByteCount <= eventByteCountMax)
-    precondition(requestByteCount > eventByteCountMax + Request.lineByteCountMax)
+    precondition(requestByteCount > octetCountMax + Request.lineByteCountMax)
     precondition(connectionCountMax < 1 << 24)
     // The shortest event line is over 32 bytes.
     precondition(UInt64(SegmentPreparation.byteCountMax / 32) <= Limits.sequenceJump)

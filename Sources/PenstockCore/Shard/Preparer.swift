@@ -19,6 +19,7 @@ package struct Preparer {
   private let store: StoreIdentifier
   /// Size of every segment, or nil to size them by rate.
   private let fixedByteCount: Int?
+  private let byteCountMin: Int
   private let tell: Notices
   private let boot = System.bootIdentifier()
   private let files = LinuxFileSystem()
@@ -45,7 +46,7 @@ package struct Preparer {
   /// Segments kept ready ahead of each shard.
   static let aheadCount = 2
   /// Smallest and largest segment sized by rate, in bytes.
-  static let byteCountMin = 4 << 20
+  package static let byteCountMin = 4 << 20
   static let byteCountMax = 64 << 20
   /// Seconds of writing a segment is sized for.
   static let secondsPerSegment = 2.0
@@ -67,14 +68,17 @@ package struct Preparer {
   /// - Parameters:
   ///   - logs: those it looks after.
   ///   - fixedByteCount: the size of every segment, in bytes; nil to size them by rate.
+  ///   - byteCountMin: the smallest that is sized by rate.
   ///   - tell: takes what is to be said to people, after who says it.
   package init(
     _ layout: StoreLayout, _ store: StoreIdentifier, logs: [LogNumber], fixedByteCount: Int?,
+    byteCountMin: Int = Preparer.byteCountMin,
     tell: @escaping Notices = ShardProcess.say
   ) {
     self.layout = layout
     self.store = store
     self.fixedByteCount = fixedByteCount
+    self.byteCountMin = byteCountMin
     self.logs = logs.map { Log(number: $0) }
     self.tell = tell
   }
@@ -138,7 +142,7 @@ package struct Preparer {
 
   private func byteCount(_ log: Log) -> Int {
     if let fixedByteCount { return fixedByteCount }
-    var size = Preparer.byteCountMin
+    var size = byteCountMin
     while size < Preparer.byteCountMax, Double(size) < log.byteRate * Preparer.secondsPerSegment {
       size *= 2
     }

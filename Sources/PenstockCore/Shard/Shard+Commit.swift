@@ -207,8 +207,10 @@ extension Shard where Machine: ~Copyable {
     guard let opened = try? SegmentOpening.open(io.files, path) else { return nil }
     let count = scratch.byteCount
     let read = try? io.files.read(opened.file, into: &scratch, 0..<count, at: 0)
+    // One that cannot hold the largest batch was prepared for a shard of smaller ones.
     guard read == count, case .header(let header) = SegmentHeader.read(scratch.bytes),
-      header.name == name, header.store == configuration.store
+      header.name == name, header.store == configuration.store,
+      header.byteCount - header.alignment >= limits.batchSlotByteCount
     else {
       io.files.close(opened.file)
       return nil

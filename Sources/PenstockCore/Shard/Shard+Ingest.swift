@@ -132,7 +132,7 @@ extension Shard where Machine: ~Copyable {
   private mutating func keep(_ slot: Int, _ range: ByteRange) {
     let limit =
       sessions.connections[slot].kind == .line
-      ? limits.eventByteCountMax + Request.lineByteCountMax : limits.eventByteCountMax
+      ? limits.octetCountMax + Request.lineByteCountMax : limits.eventByteCountMax
     sessions.keep(range, in: memory.streams, of: slot, limit: limit, now: now)
   }
 

@@ -31,7 +31,7 @@ extension Shard where Machine: ~Copyable {
         continue
       }
       let body = (stop + 1)..<(stop + 1 + byteCount)
-      if byteCount <= limits.eventByteCountMax, body.upperBound <= item.end,
+      if byteCount <= limits.octetCountMax, body.upperBound <= item.end,
         request.isWellFormed
       {
         guard store(request, slot, .streams, line: line, body) else { return false }
@@ -108,7 +108,7 @@ extension Shard where Machine: ~Copyable {
 
   /// Whether a request's octets can be collected now, behind `line` bytes of its request line.
   private func canCollect(_ byteCount: Int, line: Int) -> Bool {
-    byteCount <= limits.eventByteCountMax && sessions.canKeep(byteCount + line)
+    byteCount <= limits.octetCountMax && sessions.canKeep(byteCount + line)
   }
 
   /// Collects the octets of a request that are not all here, or passes over those that are refused.
@@ -127,7 +127,7 @@ extension Shard where Machine: ~Copyable {
     var refusal: Refusal?
     if case .refusedOctets(let why, _) = request {
       refusal = why
-    } else if byteCount > limits.eventByteCountMax {
+    } else if byteCount > limits.octetCountMax {
       refusal = .tooLarge
     } else if isLost || !canCollect(byteCount, line: keptLine) {
       refusal = .busy

@@ -52,7 +52,8 @@ enum Role {
       let count = try arguments.number("--logs", in: 1...HostOptions.shardCountMax)
       var preparer = Preparer(
         place.layout, place.store, logs: (0..<count).map { LogNumber(UInt8($0)) },
-        fixedByteCount: try arguments.numberIfGiven("--segment"))
+        fixedByteCount: try arguments.numberIfGiven("--segment"),
+        byteCountMin: try arguments.number("--segment-min"))
       return preparer.run(control: place.control)
     case "archiver":
       return ArchiverProcess.run(
@@ -66,6 +67,7 @@ enum Role {
         layout: place.layout, shardCount: try arguments.number("--shards"),
         width: try arguments.number("--width", in: 1...HostOptions.shardCountMax),
         control: place.control, listener: listener,
+        octetCountMax: try arguments.number("--max-commit", in: 1...Limits.octetCountLimit),
         access: try arguments.all("--tokens").last.map {
           EverstoreAccess($0, peerSecret: try PeerSecret.receive(place.control))
         })
@@ -105,9 +107,11 @@ enum Role {
           socket: Socket(descriptor: descriptor), kind: schemes[index].kind, name: names[index],
           template: template, shardAddresses: addresses[index]))
     }
-    let event = try arguments.number("--max-event")
-    configuration.limits.eventByteCountMax = event
-    configuration.limits.carryByteCount = min(configuration.limits.carryByteCount, event)
+    if try arguments.text("--profile") == "small" { configuration.limits = .small }
+    configuration.limits.fit(
+      eventByteCount: try arguments.number("--max-event", in: 1...1 << 20),
+      octetCount: try arguments.number("--max-commit", in: 1...Limits.octetCountLimit))
+    configuration.segmentByteCount = configuration.limits.segmentByteCountMin
     configuration.seal.ageNanoseconds = Int64(try arguments.number("--seal-age"))
     configuration.hasReader = try arguments.numberIfGiven("--reader") == 1
     if let path = arguments.all("--tokens").last {

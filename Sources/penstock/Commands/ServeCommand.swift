@@ -30,8 +30,20 @@ struct Serve: ParsableCommand {
   @Option(help: "How syslog streams are named: {host} {app} {facility} {severity}.")
   var template = StreamTemplate.default
 
-  @Option(help: "Largest event, in bytes (KiB, MiB).")
-  var maxEvent = "1MiB"
+  @Option(
+    help: """
+      Memory of a shard: default (16 MB at full rate) or small (8 MB, with less throughput, fewer \
+      connections, and events and commits of 256 KiB).
+      """
+  )
+  var profile = "default"
+
+  @Option(help: "Largest event, in bytes (KiB, MiB); default: 1MiB.")
+  var maxEvent: String?
+
+  @Option(
+    help: "Largest PUT or COMMIT, in bytes (KiB, MiB), up to 16MiB; default: as the largest event.")
+  var maxCommit: String?
 
   @Option(help: "Size of every segment, in bytes (KiB, MiB); default: by rate, 4 to 64 MiB.")
   var sealBytes: String?
@@ -189,15 +201,15 @@ struct Serve: ParsableCommand {
     } catch {
       throw ValidationError("\(error)")
     }
-    guard let event = Quantity.bytes(maxEvent), event >= 1024, event <= 1 << 20 else {
-      throw ValidationError("--max-event takes 1KiB to 1MiB, not '\(maxEvent)'")
-    }
+    let limits = try shardLimits()
     var segment: Int?
     if let sealBytes {
       guard let size = Quantity.bytes(sealBytes),
-        (2 << 20...SegmentPreparation.byteCountMax).contains(size)
+        (2 << 20...SegmentPreparation.byteCountMax).contains(size),
+        size >= limits.segmentByteCountMin / 2
       else {
-        throw ValidationError("--seal-bytes takes 2MiB to 512MiB, not '\(sealBytes)'")
+        throw ValidationError(
+          "--seal-bytes takes \(limits.segmentByteCountMin >> 21)MiB to 512MiB, not '\(sealBytes)'")
       }
       segment = size
     }
@@ -206,7 +218,8 @@ struct Serve: ParsableCommand {
     }
     var options = HostOptions(
       layout: layout, listeners: urls, shardCount: count, backend: backend, template: template,
-      eventByteCountMax: event, segmentByteCount: segment, sealAgeNanoseconds: age,
+      limits: limits, isSmall: profile == "small", segmentByteCount: segment,
+      sealAgeNanoseconds: age,
       sealsOnStop: sealOnStop)
     options.everstore = everstore.first
     options.archive = try archiveSettings()
@@ -217,6 +230,31 @@ struct Serve: ParsableCommand {
           + "\(options.listenerSchemes.count), its own addresses included")
     }
     return options
+  }
+
+  private func shardLimits() throws -> Limits {
+    guard ["default", "small"].contains(profile) else {
+      throw ValidationError("--profile takes default or small, not '\(profile)'")
+    }
+    var limits = profile == "small" ? Limits.small : Limits()
+    var event = limits.eventByteCountMax
+    if let maxEvent {
+      guard let size = Quantity.bytes(maxEvent), (1024...1 << 20).contains(size) else {
+        throw ValidationError("--max-event takes 1KiB to 1MiB, not '\(maxEvent)'")
+      }
+      event = size
+    }
+    var commit = max(event, limits.octetCountMax)
+    if let maxCommit {
+      guard let size = Quantity.bytes(maxCommit), (event...Limits.octetCountLimit).contains(size)
+      else {
+        throw ValidationError(
+          "--max-commit takes the size of the largest event to 16MiB, not '\(maxCommit)'")
+      }
+      commit = size
+    }
+    limits.fit(eventByteCount: event, octetCount: commit)
+    return limits
   }
 
   private func readTokens(_ options: inout HostOptions) throws {

@@ -10,17 +10,16 @@
 internal import PenstockCore
 
 enum EverstoreCommit {
-  /// Most bytes of event lines in one commit: one slot of a shard.
-  static let byteCountMax = 1 << 20
-
   /// The request for a shard, line and octets; nil when there is no event.
   /// - Parameters:
   ///   - name: the journal's name, escaped.
   ///   - types: as they came, separated by LF or ",".
   ///   - events: as they came, separated by LF; an LF at the end ends the last one.
+  ///   - byteCountMax: most bytes of event lines in one commit that a shard takes.
   /// - Throws: when what came cannot be stored.
   static func lines(
-    name: [UInt8], types: RawSpan, events: RawSpan, since position: SequenceNumber
+    name: [UInt8], types: RawSpan, events: RawSpan, since position: SequenceNumber,
+    byteCountMax: Int
   ) throws(EverstoreError) -> [UInt8]? {
     guard events.byteCount > 0 else { return nil }
     let type = EverstoreCommit.type(types)

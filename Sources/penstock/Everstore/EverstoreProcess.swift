@@ -20,7 +20,7 @@ enum EverstoreProcess {
   /// Runs until the control pipe ends or says stop; the exit status.
   static func run(
     layout: StoreLayout, shardCount: Int, width: Int, control: Int32, listener: Int32,
-    access: EverstoreAccess?
+    octetCountMax: Int, access: EverstoreAccess?
   ) -> Int32 {
     penstock_ignore_write_signals()
     _ = penstock_set_nonblocking(control, true)
@@ -29,7 +29,7 @@ enum EverstoreProcess {
       let reader = try StoreReader(LinuxFileSystem(), layout)
       let server = EverstoreServer(
         JournalIndex(reader, width: width), layout, shardCount: shardCount, control, listener,
-        access)
+        EverstoreLimits(octetCountMax: octetCountMax), access)
       return server.run()
     } catch {
       ShardProcess.say("everstore", "cannot start: \(error)")
@@ -62,7 +62,7 @@ final class EverstoreServer {
   let index: JournalIndex<LinuxFileSystem>
   let control: Int32
   let listener: Int32
-  let limits = EverstoreLimits()
+  let limits: EverstoreLimits
   var sessions: [EverstoreSession] = []
   let shards: [ShardSession<Waiter>]
   /// Commits to be asked again, and when.
@@ -87,8 +87,9 @@ final class EverstoreServer {
 
   init(
     _ index: JournalIndex<LinuxFileSystem>, _ layout: StoreLayout, shardCount: Int,
-    _ control: Int32, _ listener: Int32, _ access: EverstoreAccess?
+    _ control: Int32, _ listener: Int32, _ limits: EverstoreLimits, _ access: EverstoreAccess?
   ) {
+    self.limits = limits
     self.access = access
     self.index = index
     self.control = control

@@ -78,7 +78,7 @@ extension EverstoreServer {
       else { throw .noTransaction }
       let lines = try EverstoreCommit.lines(
         name: name, types: span.extracting(types), events: span.extracting(events),
-        since: transaction.position)
+        since: transaction.position, byteCountMax: limits.octetCountMax)
       try ask(lines, name, number, header, session)
     }
   }

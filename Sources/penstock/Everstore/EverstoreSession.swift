@@ -19,14 +19,26 @@ final class EverstoreLimits {
   /// Transactions that are open.
   var transactionCount = 0
 
+  /// Largest commit, in bytes of event lines.
+  let octetCountMax: Int
+  /// Largest message, in bytes: one such commit, and its types and names.
+  let messageByteCountMax: Int
   /// Most buffers for messages beyond 64 KiB: 71 MB of them.
-  static let largeCountMax = 64
+  let largeCountMax: Int
+
+  private static let largeByteCountMax = 71 << 20
   /// Time a message beyond 64 KiB may take to come, in nanoseconds: its buffer is wanted by others.
   static let largeNanoseconds: Int64 = 30_000_000_000
   /// Most transactions that are open: 40 bytes each, 10 MB.
   static let transactionCountMax = 262_144
 
-  var hasLargeRoom: Bool { largeCount < EverstoreLimits.largeCountMax }
+  init(octetCountMax: Int) {
+    self.octetCountMax = octetCountMax
+    messageByteCountMax = octetCountMax + (64 << 10)
+    largeCountMax = EverstoreLimits.largeByteCountMax / messageByteCountMax
+  }
+
+  var hasLargeRoom: Bool { largeCount < largeCountMax }
 }
 
 /// A client's connection.
@@ -55,8 +67,6 @@ final class EverstoreSession {
   /// The next message is large, and as many as may be are on their way.
   private(set) var waitsForRoom = false
 
-  /// Largest message, in bytes: one slot of events, and their types and names.
-  static let messageByteCountMax = (1 << 20) + (64 << 10)
   private static let inputByteCountMin = 64 << 10
   /// Output beyond which a client is not read, and a READ waits, in bytes.
   static let outputByteCountMax = 256 << 10
@@ -149,7 +159,7 @@ final class EverstoreSession {
       largeAt = now
     }
     moveDown()
-    input.grow(to: EverstoreSession.messageByteCountMax + (64 << 10), keeping: end)
+    input.grow(to: limits.messageByteCountMax + (64 << 10), keeping: end)
   }
 
   private func moveDown() {
@@ -188,7 +198,7 @@ final class EverstoreSession {
   func next(_ now: Int64, _ body: (EverstoreHeader, RawSpan, ByteRange) -> Bool) -> Bool {
     isHeld = false
     guard let header else { return false }
-    guard header.byteCount <= EverstoreSession.messageByteCountMax else {
+    guard header.byteCount <= limits.messageByteCountMax else {
       put(error: .unknown, header)
       refuse()
       return false

@@ -12,7 +12,9 @@ struct HostOptions {
   var shardCount: Int
   var backend: BackendChoice
   var template: String
-  var eventByteCountMax: Int
+  /// Sizes of a shard.
+  var limits: Limits
+  var isSmall: Bool
   /// Size of every segment; nil sizes them by rate.
   var segmentByteCount: Int?
   var sealAgeNanoseconds: Int64
@@ -65,7 +67,8 @@ struct HostOptions {
     [
       role, "--data", layout.root, "--store", store.text, "--log", "\(log)",
       "--shards", "\(shardCount)", "--io", backend.rawValue, "--template", template,
-      "--max-event", "\(eventByteCountMax)", "--seal-age", "\(sealAgeNanoseconds)",
+      "--max-event", "\(limits.eventByteCountMax)", "--max-commit", "\(limits.octetCountMax)",
+      "--profile", isSmall ? "small" : "default", "--seal-age", "\(sealAgeNanoseconds)",
     ]
   }
 
@@ -74,6 +77,7 @@ struct HostOptions {
     var words = [
       "preparer", "--data", layout.root, "--store", store.text, "--logs", "\(logCount)",
     ]
+    words += ["--segment-min", "\(limits.segmentByteCountMin)"]
     if let segmentByteCount { words += ["--segment", "\(segmentByteCount)"] }
     return words
   }
@@ -92,7 +96,7 @@ struct HostOptions {
   func everstoreArguments(_ store: StoreIdentifier, width: Int) -> [String] {
     [
       "everstore", "--data", layout.root, "--store", store.text, "--shards", "\(shardCount)",
-      "--width", "\(width)",
+      "--width", "\(width)", "--max-commit", "\(limits.octetCountMax)",
     ] + (tokens.map { ["--tokens", $0] } ?? [])
   }
 

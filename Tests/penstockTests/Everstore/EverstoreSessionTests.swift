@@ -45,9 +45,9 @@ import Testing
 
   @Test("only so many large messages come in at once, each within its time, and room is given back")
   func largeMessages() throws {
-    let limits = EverstoreLimits()
+    let limits = EverstoreLimits(octetCountMax: 1 << 20)
     var clients: [Client] = []
-    for _ in 0..<EverstoreLimits.largeCountMax {
+    for _ in 0..<limits.largeCountMax {
       let client = try Client(limits)
       sendLarge(client, missing: 1, 1000)
       #expect(!client.session.waitsForRoom && !client.session.hasMessage)
@@ -81,7 +81,7 @@ import Testing
 
   @Test("a message that is not taken is lent again")
   func heldMessage() throws {
-    let client = try Client(EverstoreLimits())
+    let client = try Client(EverstoreLimits(octetCountMax: 1 << 20))
     #expect(client.send(EverstoreClient.bytes(6, 4, 7, 0, 0) + EverstoreClient.bytes(3)) == 24)
     client.session.receive(1)
     for isTaken in [false, false, true] {
@@ -99,7 +99,7 @@ import Testing
 
   @Test("transactions are counted over all sessions, and end with theirs")
   func transactions() throws {
-    let limits = EverstoreLimits()
+    let limits = EverstoreLimits(octetCountMax: 1 << 20)
     let transaction = EverstoreTransaction(journal: 1, position: SequenceNumber(1))
     var clients: [Client] = []
     for _ in 0..<4 {
@@ -121,7 +121,7 @@ import Testing
 
   @Test("who has nothing open and says nothing is idle")
   func idle() throws {
-    let client = try Client(EverstoreLimits())
+    let client = try Client(EverstoreLimits(octetCountMax: 1 << 20))
     client.session.send()
     let late = EverstoreSession.idleNanoseconds
     #expect(!client.session.isIdle(late - 1) && client.session.isIdle(late))
