@@ -40,7 +40,11 @@ extension Manifest {
   /// Takes what an edit says beside its tables; `nextNumber` is its number.
   mutating func takeOrders(_ edit: ManifestEdit) {
     coverage.merge(edit.covered) { $1 }
-    for erasure in edit.erases { erasures[erasure.edit ?? nextNumber] = erasure }
+    for erasure in edit.erases {
+      let number = erasure.edit ?? nextNumber
+      erasures[number] = erasure
+      lastErasure = max(lastErasure, number)
+    }
     for number in edit.erased { erasures[number] = nil }
   }
 

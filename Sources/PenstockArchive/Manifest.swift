@@ -131,6 +131,8 @@ package struct Manifest: Sendable {
   package internal(set) var coverage: [LogNumber: Coverage] = [:]
   /// Orders to erase that are not carried out everywhere, by the number of their edit.
   package internal(set) var erasures: [UInt64: Erasure] = [:]
+  /// The newest order to erase that was met, carried out or not; 0 for none.
+  package internal(set) var lastErasure: UInt64 = 0
   package internal(set) var store: StoreIdentifier?
   /// The number the next edit gets.
   package internal(set) var nextNumber: UInt64 = 1

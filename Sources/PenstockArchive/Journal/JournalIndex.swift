@@ -35,7 +35,9 @@ package final class JournalIndex<Files: FileSystem> {
   /// Takes in what has become durable.
   package func refresh() throws {
     if logs.isEmpty {
-      logs = (0..<width).map { JournalLog(reader, LogNumber(UInt8($0)), key: key, damage) }
+      logs = (0..<width).map {
+        JournalLog(reader, LogNumber(UInt8($0)), width: width, key: key, damage)
+      }
     }
     let now = System.monotonicNanoseconds()
     let looks = now - lookedAt >= JournalIndex.lookNanoseconds

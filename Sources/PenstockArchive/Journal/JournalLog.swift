@@ -12,6 +12,7 @@ final class JournalLog<Files: FileSystem> {
   private var hasBegun = false
   private var lines: RunReader<Files>
   private var lookedAgainAt: Int64 = 0
+  private var lastErasure: UInt64 = 0
   /// Whether there are batches of which nobody has said yet that they are durable.
   private var hasDoubtful = false
   private var brokenAt: Int64?
@@ -21,13 +22,15 @@ final class JournalLog<Files: FileSystem> {
   /// its tail cannot be followed.
   private static var lookAgainNanoseconds: Int64 { 20_000_000 }
 
-  init(_ reader: StoreReader<Files>, _ log: LogNumber, key: UInt64, _ damage: DamageLog) {
+  init(
+    _ reader: StoreReader<Files>, _ log: LogNumber, width: Int, key: UInt64, _ damage: DamageLog
+  ) {
     self.damage = damage
     self.reader = reader
     self.log = log
     self.key = key
     tail = FollowedLog(reader, log, LogPlace(.none))
-    lines = RunReader(reader.files, reader.layout, log)
+    lines = RunReader(reader.files, reader.layout, log, width: width)
   }
 
   /// Lends the lines of a run; false when they are not there any more, because they were archived.
@@ -35,13 +38,16 @@ final class JournalLog<Files: FileSystem> {
     try lines.read(run, body)
   }
 
+  /// Part of the file system that has to be free for archived segments to be kept open: 1 of so many.
+  private static var freePart: Int { 8 }
+
   // MARK: - What comes
 
   /// - Parameter now: the monotonic clock, in nanoseconds.
   func refresh(looks: Bool, _ now: Int64) throws {
     if looks || !hasBegun {
       tail.map()
-      try forgetArchived()
+      try forgetArchived(now)
     }
     try takeIn(now)
     if isWhole {
@@ -87,14 +93,19 @@ final class JournalLog<Files: FileSystem> {
     }
   }
 
-  /// What is archived is read from tables: its segments are let go, so that they can be.
-  private func forgetArchived() throws {
+  /// What is archived is read from tables, once its segments are let go.
+  private func forgetArchived(_ now: Int64) throws {
     let manifest = try reader.manifest()
+    let space = try? reader.files.space(reader.layout.root)
+    let hasRoom = space.map { $0.free >= $0.total / JournalLog.freePart } ?? false
+    let released = lines.release(
+      through: manifest.archivedThrough(log), all: !hasRoom || manifest.lastErasure > lastErasure,
+      now)
+    lastErasure = manifest.lastErasure
     let covered = manifest.coveredThrough(log).value
     // What was archived before it was met is in no run: the index begins behind it.
     if covered > runs.through { hasBegun = false }
-    runs.forget(through: covered)
-    lines.close(through: manifest.archivedThrough(log))
+    if let released { runs.forget(throughSegment: released, covered: covered) }
   }
 
   /// Takes in what the live segments hold behind what is known.
@@ -141,9 +152,10 @@ final class JournalLog<Files: FileSystem> {
     _ content: RawSpan, from first: SequenceNumber, _ segment: SegmentName, at offset: Int,
     _ runs: inout JournalRuns
   ) {
-    var lines = BatchContent(firstSequence: first)
+    var events = BatchContent(firstSequence: first)
     var open: OpenRun?
-    while let (sequence, range) = lines.next(in: content) {
+    lines.hold(segment.number.value)
+    while let (sequence, range) = events.next(in: content) {
       let start = range.lowerBound + Timestamp.textByteCount + 1
       guard start < range.upperBound, content.byte(at: start) == Byte.slash,
         sequence.value > runs.through

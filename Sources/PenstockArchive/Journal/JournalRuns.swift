@@ -106,6 +106,14 @@ struct JournalRuns {
     forget(through: self[oldest + ring.count / 4].last)
   }
 
+  /// Forgets the runs in segments up to `segment`, all of which are archived.
+  /// - Parameter covered: the last event that is archived.
+  mutating func forget(throughSegment segment: UInt64, covered: UInt64) {
+    var number = oldest
+    while number < next, self[number].segment <= segment { number += 1 }
+    forget(through: number < next ? min(covered, self[number].first - 1) : covered)
+  }
+
   /// Forgets the runs of events up to `sequence`.
   mutating func forget(through sequence: UInt64) {
     guard sequence > floor else { return }
@@ -116,7 +124,4 @@ struct JournalRuns {
     knowsAll = false
     entries = entries.filter { $0.value.run >= oldest }
   }
-
-  /// The segments runs are in, oldest first.
-  var oldestSegment: UInt64? { oldest < next ? self[oldest].segment : nil }
 }

@@ -1,34 +1,77 @@
 // Reads the lines of runs where they stand, and checks them.
+//
+// A segment is opened when it is met, and stays readable when the archiver unlinks it: so journals that
+// were written lately are read where they stand, at the cost of the page cache, and not from compressed
+// tables. What is archived is let go after a while, when it is too much, when the disk has little room,
+// and when something is to be erased.
 
 internal import PenstockCore
 
 /// Reads runs of one log through descriptors that stay open.
 struct RunReader<Files: FileSystem>: ~Copyable {
+  /// A segment that is open.
+  private struct Held {
+    var file: File
+    var byteCount: Int
+    /// When it was first seen to be archived, in nanoseconds.
+    var archivedAt: Int64?
+  }
+
   private let files: Files
   private let layout: StoreLayout
   private let log: LogNumber
-  private var open: [UInt64: File] = [:]
+  private var held: [UInt64: Held] = [:]
+  private var newest: UInt64?
   private var memory = AlignedBuffer(byteCount: 64 << 10)
+  private let archivedByteCountMax: Int
 
-  /// Segments kept open at once.
-  private static var openCountMax: Int { 64 }
+  /// Segments kept open at once, of this log: descriptors.
+  private static var countMax: Int { 256 }
+  /// Bytes of archived segments kept open, of all logs: disk space that is given back later.
+  private static var archivedByteCountMax: Int { 512 << 20 }
+  /// How long a segment stays open once it is archived, in nanoseconds: expired events are to be gone.
+  private static var archivedNanoseconds: Int64 { 3_600_000_000_000 }
 
-  init(_ files: Files, _ layout: StoreLayout, _ log: LogNumber) {
+  /// - Parameter width: logs that share the limit of bytes.
+  init(_ files: Files, _ layout: StoreLayout, _ log: LogNumber, width: Int) {
     self.files = files
     self.layout = layout
     self.log = log
+    archivedByteCountMax = RunReader.archivedByteCountMax / width
   }
 
   deinit {
-    for file in open.values { files.close(file) }
+    for segment in held.values { files.close(segment.file) }
   }
 
-  /// Lets go of segments that are archived, so that their room is free.
-  mutating func close(through archived: SegmentNumber) {
-    for (segment, file) in open where segment <= archived.value {
-      files.close(file)
-      open[segment] = nil
+  /// Opens a segment that was just met.
+  mutating func hold(_ segment: UInt64) {
+    guard segment != newest else { return }
+    newest = segment
+    _ = try? file(segment)
+  }
+
+  /// Lets go of segments that were archived: of all, or of what is too old and too much.
+  /// - Returns: the newest segment that was let go.
+  mutating func release(through archived: SegmentNumber, all: Bool, _ now: Int64) -> UInt64? {
+    var released: UInt64?
+    var byteCount = 0
+    for number in held.keys.filter({ $0 <= archived.value }).sorted(by: >) {
+      guard var segment = held[number] else { continue }
+      let since = segment.archivedAt ?? now
+      byteCount += segment.byteCount
+      if all || released != nil || byteCount > archivedByteCountMax
+        || now - since >= RunReader.archivedNanoseconds
+      {
+        released = max(released ?? 0, number)
+        files.close(segment.file)
+        held[number] = nil
+      } else {
+        segment.archivedAt = since
+        held[number] = segment
+      }
     }
+    return released
   }
 
   /// Lends the lines of a run; false when they are not there any more, because they were archived.
@@ -53,15 +96,15 @@ struct RunReader<Files: FileSystem>: ~Copyable {
   }
 
   private mutating func file(_ segment: UInt64) throws(FileError) -> File {
-    if let file = open[segment] { return file }
-    if open.count >= RunReader.openCountMax, let oldest = open.keys.min(),
-      let file = open.removeValue(forKey: oldest)
+    if let known = held[segment] { return known.file }
+    if held.count >= RunReader.countMax, let oldest = held.keys.min(),
+      let gone = held.removeValue(forKey: oldest)
     {
-      files.close(file)
+      files.close(gone.file)
     }
     let name = SegmentName(log: log, number: SegmentNumber(segment))
     let file = try files.open(layout.segment(name), .read)
-    open[segment] = file
+    held[segment] = Held(file: file, byteCount: (try? files.byteCount(file)) ?? 0)
     return file
   }
 }

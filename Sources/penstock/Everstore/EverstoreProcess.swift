@@ -41,15 +41,29 @@ enum EverstoreProcess {
 /// The server's loop.
 final class EverstoreServer {
   /// A commit that waits for its shard.
-  struct Waiter {
-    weak var session: EverstoreSession?
-    var header: EverstoreHeader
-    /// The journal, escaped.
-    var name: [UInt8]
-    var number: UInt32
-    var transaction: EverstoreTransaction
+  final class Waiter {
+    let session: EverstoreSession
+    let header: EverstoreHeader
+    /// The journal, escaped, and its shard.
+    let name: [UInt8]
+    let owner: LogNumber
+    let number: UInt32
+    let transaction: EverstoreTransaction
     /// What the shard is asked.
-    var request: [UInt8]
+    let request: [UInt8]
+
+    init(
+      _ session: EverstoreSession, _ header: EverstoreHeader, name: [UInt8], owner: LogNumber,
+      number: UInt32, _ transaction: EverstoreTransaction, request: [UInt8]
+    ) {
+      self.session = session
+      self.header = header
+      self.name = name
+      self.owner = owner
+      self.number = number
+      self.transaction = transaction
+      self.request = request
+    }
   }
 
   /// A commit that is stored and not in the index yet.

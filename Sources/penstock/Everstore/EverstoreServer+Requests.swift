@@ -154,8 +154,8 @@ extension EverstoreServer {
     _ lines: [UInt8]?, _ name: [UInt8], _ number: UInt32, _ header: EverstoreHeader,
     _ session: EverstoreSession
   ) throws(EverstoreError) {
-    let owner = Int(index.owner(of: name).value)
-    guard owner < shards.count else { throw .unknown }
+    let owner = index.owner(of: name)
+    guard Int(owner.value) < shards.count else { throw .unknown }
     guard let lines else {
       // Nothing to be written is written at once.
       let size = try size(name)
@@ -166,11 +166,10 @@ extension EverstoreServer {
     }
     guard let transaction = session.close(number) else { throw .noTransaction }
     session.commitCount += 1
-    shards[owner].ask(
+    shards[Int(owner.value)].ask(
       lines,
       Waiter(
-        session: session, header: header, name: name, number: number, transaction: transaction,
-        request: lines))
+        session, header, name: name, owner: owner, number: number, transaction, request: lines))
   }
 
   /// Asks the shards once more which had no room.
@@ -179,12 +178,12 @@ extension EverstoreServer {
     let again = refused
     refused = []
     for waiter in again {
-      shards[Int(index.owner(of: waiter.name).value)].ask(waiter.request, waiter)
+      shards[Int(waiter.owner.value)].ask(waiter.request, waiter)
     }
   }
 
   func settle(_ waiter: Waiter, _ answer: CommitAnswer, _ now: Int64) {
-    guard let session = waiter.session else { return }
+    let session = waiter.session
     switch answer {
     case .stored(let last):
       stored.append(Stored(waiter: waiter, last: SequenceNumber(last), since: now))
@@ -214,12 +213,12 @@ extension EverstoreServer {
     var left: [Stored] = []
     for commit in stored {
       let name = commit.waiter.name
-      let isThere = index.position(of: index.owner(of: name)) >= commit.last
+      let isThere = index.position(of: commit.waiter.owner) >= commit.last
       guard isThere || now - commit.since >= EverstoreServer.holdNanoseconds else {
         left.append(commit)
         continue
       }
-      guard let session = commit.waiter.session else { continue }
+      let session = commit.waiter.session
       session.commitCount -= 1
       do {
         // Without its size the client could not read what it wrote.

@@ -17,32 +17,40 @@ enum CommitAnswer: Equatable {
   /// The session has ended: it was done or not.
   case unavailable
 
-  init(_ line: [UInt8]) {
-    let span = line.rawSpan
-    if span.hasBytes("CONFLICT ", at: 0) {
+  /// Reads an answer's line, which is `range` of `span`.
+  init(_ span: RawSpan, _ range: Range<Int>) {
+    if span.hasBytes("CONFLICT ", at: range.lowerBound) {
       self = .conflict
-    } else if span.hasBytes("ERR too-old", at: 0) {
+    } else if span.hasBytes("ERR too-old", at: range.lowerBound) {
       self = .tooOld
-    } else if span.hasBytes("ERR busy", at: 0) {
+    } else if span.hasBytes("ERR busy", at: range.lowerBound) {
       self = .busy
-    } else if span.hasBytes("OK shard=", at: 0) {
-      let words = line.split(separator: Byte.space).map(Array.init)
-      guard words.count == 4, let first = CommitAnswer.number(words[2], "first="),
-        let count = CommitAnswer.number(words[3], "count=")
+    } else if span.hasBytes("OK shard=", at: range.lowerBound) {
+      // OK shard=<number> first=<number> count=<number>
+      let shardEnd = span.nearIndex(
+        of: Byte.space, from: range.lowerBound + 9, to: range.upperBound)
+      let firstEnd = span.nearIndex(
+        of: Byte.space, from: min(shardEnd + 1, range.upperBound), to: range.upperBound)
+      guard
+        let first = CommitAnswer.number(
+          span, min(shardEnd + 1, firstEnd)..<firstEnd, "first="),
+        let count = CommitAnswer.number(
+          span, min(firstEnd + 1, range.upperBound)..<range.upperBound, "count="),
+        count > 0
       else {
         self = .refused
         return
       }
-      self = .stored(last: UInt64(first + count - 1))
+      self = .stored(last: UInt64(first) + UInt64(count) - 1)
     } else {
-      self = span.hasBytes("ERR unavailable", at: 0) ? .unavailable : .refused
+      self = span.hasBytes("ERR unavailable", at: range.lowerBound) ? .unavailable : .refused
     }
   }
 
-  private static func number(_ word: [UInt8], _ key: StaticString) -> Int? {
-    let span = word.rawSpan
-    guard span.hasBytes(key, at: 0) else { return nil }
-    return span.decimal(key.utf8CodeUnitCount..<word.count)
+  private static func number(_ span: RawSpan, _ range: Range<Int>, _ key: StaticString) -> Int? {
+    guard span.hasBytes(key, at: range.lowerBound) else { return nil }
+    let start = range.lowerBound + key.utf8CodeUnitCount
+    return start < range.upperBound ? span.decimal(start..<range.upperBound) : nil
   }
 }
 
@@ -137,16 +145,21 @@ final class ShardSession<Waiter> {
       input += buffer[..<Int(count)]
       if count < buffer.count { break }
     }
+    let bytes = input
+    let span = bytes.rawSpan
     var start = 0
-    if !isGreeted, let end = input.firstIndex(of: Byte.lineFeed) {
-      isGreeted = true
-      start = end + 1
+    if !isGreeted {
+      let end = span.firstIndex(of: Byte.lineFeed, from: 0, to: bytes.count)
+      if end < bytes.count {
+        isGreeted = true
+        start = end + 1
+      }
     }
-    while isGreeted, firstWaiting < waiting.count,
-      let end = input[start...].firstIndex(of: Byte.lineFeed)
-    {
+    while isGreeted, firstWaiting < waiting.count {
+      let end = span.nearIndex(of: Byte.lineFeed, from: start, to: bytes.count)
+      guard end < bytes.count else { break }
       let (waiter, byteCount) = waiting[firstWaiting]
-      body(waiter, CommitAnswer(Array(input[start..<end])))
+      body(waiter, CommitAnswer(span, start..<end))
       askedByteCount -= byteCount
       firstWaiting += 1
       start = end + 1

@@ -280,6 +280,33 @@ import Testing
     #expect(store.stop() == 0)
   }
 
+  @Test("what is erased is not read any more, though its segment was kept open")
+  func erased() throws {
+    let store = try store(shards: 1)
+    let client = try store.everstore()
+    for name in ["/gone", "/kept"] {
+      let (_, transaction) = try client.open(name)
+      #expect(try client.commit(name, transaction, "E", "one\ntwo").success)
+    }
+    #expect(try store.run("seal").status == 0)
+    // Archived, and still read where it stood.
+    for name in ["/gone", "/kept"] {
+      let (size, _) = try client.open(name)
+      #expect(try client.read(name, to: size) == ["one", "two"])
+    }
+    #expect(try store.run("erase", "--stream", "/gone", "--before", "2099-01-01").status == 0)
+    try store.wait("the events are erased") {
+      try store.run("query", "--stream", "/gone").lines.isEmpty
+    }
+    try store.wait("nothing is read of it") {
+      let (size, _) = try client.open("/gone")
+      return (try? client.read("/gone", to: size))?.isEmpty ?? true
+    }
+    let (size, _) = try client.open("/kept")
+    #expect(try client.read("/kept", to: size) == ["one", "two"])
+    #expect(store.stop() == 0)
+  }
+
   @Test("events that were archived before the index met them count")
   func overtaken() throws {
     let store = try store(shards: 1)
