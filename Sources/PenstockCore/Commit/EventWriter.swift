@@ -88,6 +88,17 @@ package struct EventWriter: BitwiseCopyable {
     offset &+= Timestamp.textByteCount
   }
 
+  /// Digits of a non-negative number in decimal.
+  package static func digitCount(_ value: Int) -> Int {
+    var count = 1
+    var rest = value / 10
+    while rest > 0 {
+      count += 1
+      rest /= 10
+    }
+    return count
+  }
+
   /// Writes a non-negative number in decimal.
   package mutating func put(decimal value: Int, _ memory: inout AlignedBuffer) {
     precondition(value >= 0)

@@ -12,6 +12,8 @@ package struct Answer: BitwiseCopyable {
     case relayed, text
     /// The reader is to answer a request, whose line is kept, on the connection itself.
     case read
+    /// Those of a RELP session; `at` is the transaction they answer.
+    case relpOpen, relpStored, relpUnknown, relpClosed, relpEnded
   }
 
   package var kind: Kind

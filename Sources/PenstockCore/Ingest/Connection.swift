@@ -10,7 +10,7 @@
 
 /// What a listener speaks.
 package enum ListenerKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
-  case syslogStream, syslogDatagram, line
+  case syslogStream, syslogDatagram, line, relp
 }
 
 /// One connection.
@@ -48,6 +48,8 @@ package struct Connection: BitwiseCopyable {
   package var isLent = false
   /// Whether it is told where journals of other shards are, instead of having requests passed on.
   package var wantsMoved = false
+  /// Whether a RELP session was opened on it.
+  package var isRelpOpen = false
   /// What it may do.
   package var grant = Grant.everything
   /// The tag of the request that is being answered.

@@ -35,6 +35,8 @@ extension Shard where Machine: ~Copyable {
     case .text:
       AnswerText.put(answer, answers, &writer, &memory.answers)
       return writer.put(Byte.lineFeed, &memory.answers)
+    case .relpOpen, .relpStored, .relpUnknown, .relpClosed, .relpEnded:
+      return writeRelp(answer, &writer)
     case .relayed, .read: preconditionFailure("an answer leaves before it is there")
     }
     put(answer.tag, &writer)

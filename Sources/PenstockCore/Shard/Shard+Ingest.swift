@@ -81,9 +81,11 @@ extension Shard where Machine: ~Copyable {
         isThrough = true
       case .collecting: isThrough = collect(slot, &item)
       case .ready:
-        isThrough =
-          sessions.connections[slot].kind == .line
-          ? consumeRequests(slot, &item) : consumeFrames(slot, &item)
+        switch sessions.connections[slot].kind {
+        case .line: isThrough = consumeRequests(slot, &item)
+        case .relp: isThrough = consumeRelp(slot, &item)
+        case .syslogStream, .syslogDatagram: isThrough = consumeFrames(slot, &item)
+        }
       }
       guard isThrough else { return false }
       // The connection may have been ended by what it sent, or read to its end.
@@ -141,6 +143,7 @@ extension Shard where Machine: ~Copyable {
   /// Adds to a partial frame until it is whole, then consumes it.
   private mutating func collect(_ slot: Int, _ item: inout Pending) -> Bool {
     let connection = sessions.connections[slot]
+    if connection.kind == .relp { return collectRelp(slot, &item) }
     if connection.wholeCount >= 0 {
       let missing = connection.wholeCount - connection.keptCount - connection.droppedCount
       let count = min(missing, item.end - item.offset)
@@ -250,7 +253,7 @@ extension Shard where Machine: ~Copyable {
     if connection.phase == .collecting {
       if connection.peer >= 0 {
         sessions.releaseFrame(slot)
-      } else if connection.kind != .line, connection.keptCount > 0 {
+      } else if connection.kind == .syslogStream, connection.keptCount > 0 {
         // A counted frame that was cut keeps its claimed size; a line is whole as it is.
         if connection.wholeCount >= 0 {
           sessions.connections[slot].droppedCount = connection.wholeCount - connection.keptCount
@@ -276,7 +279,7 @@ extension Shard where Machine: ~Copyable {
 
   /// Appends one syslog message to the open batch; false when there is no room now.
   @inline(__always)
-  private mutating func storeSyslog(
+  mutating func storeSyslog(
     _ source: Source, _ range: ByteRange, originalByteCount: Int, _ listener: Int
   ) -> Bool {
     let cut = range.lowerBound..<min(range.upperBound, range.lowerBound &+ limits.eventByteCountMax)

@@ -257,7 +257,7 @@ extension Shard where Machine: ~Copyable {
   }
 
   /// Reads nothing more of the connection and closes it once its answers have gone out.
-  private mutating func finishAfterAnswers(_ slot: Int) {
+  mutating func finishAfterAnswers(_ slot: Int) {
     guard sessions.connections[slot].isOpen else { return }
     sessions.connections[slot].hasEnded = true
   }

@@ -139,7 +139,7 @@ extension Shard where Machine: ~Copyable {
     case .syslogDatagram:
       listenerIsArmed[index] = true
       io.receiveDatagrams(listener.socket, token: Token(.datagram, slot: index))
-    case .syslogStream, .line:
+    case .syslogStream, .line, .relp:
       guard sessions.hasRoom else { return }
       listenerIsArmed[index] = true
       io.accept(listener.socket, token: Token(.accept, slot: index))

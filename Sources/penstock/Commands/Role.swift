@@ -149,7 +149,7 @@ enum Role {
       switch scheme {
       case .lineTCP, .shardTCP: rests[scheme]?.popFirst() ?? []
       case .lineUnix, .shardUnix: shardCount > 1 ? paths : []
-      case .syslogTCP, .syslogUDP, .everstoreTCP: []
+      case .syslogTCP, .syslogUDP, .relpTCP, .relpUnix, .everstoreTCP: []
       }
     }
   }

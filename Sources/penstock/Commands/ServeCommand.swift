@@ -9,8 +9,8 @@ struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Take events in, make them durable, archive them.",
     discussion: """
-      Listeners: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, line+tcp://HOST:PORT, \
-      line+unix://PATH. Port 0 takes any free one; where it listens is printed and written to \
+      Listeners: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, relp+tcp://HOST[:PORT], \
+      relp+unix://PATH, line+tcp://HOST:PORT, line+unix://PATH, everstore+tcp://HOST[:PORT]. Port 0 takes any free one; where it listens is printed and written to \
       DIR/run/endpoints.json. Without --listen it listens on loopback: syslog on 5514 (UDP and \
       TCP), the line protocol on 6930 and on DIR/run/line.sock.
       """)

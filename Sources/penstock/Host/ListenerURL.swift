@@ -2,11 +2,11 @@
 //
 //     url     = scheme "://" ( host ":" port | path )
 //     scheme  = "syslog+udp" | "syslog+tcp" | "line+tcp" | "line+unix"
-//             | "everstore+tcp"
+//             | "relp+tcp" | "relp+unix" | "everstore+tcp"
 //     host    = name | IPv4 | "[" IPv6 "]"
 //     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one; everstore+tcp
-//                                               ; has 6929 when none is named
-//     path    = a file path                     ; line+unix, and only there
+//                                               ; has 6929, relp+tcp 2514 when none is named
+//     path    = a file path                     ; of those with +unix, and only there
 //
 // Nothing is looked up here: whether a host exists is found out when its socket is opened.
 
@@ -19,6 +19,9 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     case syslogTCP = "syslog+tcp"
     case lineTCP = "line+tcp"
     case lineUnix = "line+unix"
+    /// RELP.
+    case relpTCP = "relp+tcp"
+    case relpUnix = "relp+unix"
     /// Everstore's protocol, which has a process of its own.
     case everstoreTCP = "everstore+tcp"
     /// A shard's own addresses, made by the host.
@@ -33,7 +36,20 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       switch self {
       case .syslogUDP: .syslogDatagram
       case .syslogTCP: .syslogStream
+      case .relpTCP, .relpUnix: .relp
       case .lineTCP, .lineUnix, .shardTCP, .shardUnix, .everstoreTCP: .line
+      }
+    }
+
+    /// Whether it listens on a path.
+    package var isUnix: Bool { self == .lineUnix || self == .relpUnix || self == .shardUnix }
+
+    /// Its port when none is named; nil when one has to be.
+    fileprivate var defaultPort: Int? {
+      switch self {
+      case .everstoreTCP: 6929
+      case .relpTCP: 2514
+      default: nil
       }
     }
 
@@ -61,8 +77,6 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
   package var place: Place
 
   private static let colon = UInt8(ascii: ":")
-  /// Where Everstore's clients look for it unless they are told otherwise.
-  private static let everstorePort = 6929
 
   /// What is wrong with a listener's URL.
   package enum Fault: Error, Equatable, CustomStringConvertible {
@@ -91,7 +105,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       case .bareColons(let text):
         "'\(text)' leaves open where the port begins: an IPv6 host stands in brackets, "
           + "like [::1]:5514"
-      case .noPath(let text): "'\(text)' names no path: expected line+unix:///path/to/socket"
+      case .noPath(let text): "'\(text)' names no path: expected one behind ://, like line+unix:///path/to/socket"
       }
     }
   }
@@ -107,13 +121,13 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     }
     self.scheme = scheme
     let rest = bytes[(colon + 3)...]
-    if scheme == .lineUnix {
+    if scheme.isUnix {
       guard let last = rest.last, last != Byte.slash else { throw .noPath(text) }
       place = .path(String(decoding: rest, as: UTF8.self))
     } else {
       var address = rest
-      if scheme == .everstoreTCP, !rest.isEmpty, !rest.contains(ListenerURL.colon) {
-        address += Array(":\(ListenerURL.everstorePort)".utf8)
+      if let port = scheme.defaultPort, !rest.isEmpty, !rest.contains(ListenerURL.colon) {
+        address += Array(":\(port)".utf8)
       }
       place = try ListenerURL.address(address, text)
     }
