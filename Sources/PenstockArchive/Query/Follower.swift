@@ -1,14 +1,23 @@
 // Events as they become durable, over all logs of a store.
 //
-//     poll ─▶ each log: frontier page ahead of the place? ─▶ tail reads the batches in between
-//                                                       └─▶ or a snapshot does, when the tail
-//                                                           cannot tell: new lease, switch that
-//                                                           left numbers out, archived segment
+//     behind a vector ─▶ one read of all that is there ─▶ live
+//
+//     live: poll ─▶ each log: frontier page ahead of the place? ─▶ tail reads the batches in between
+//                                                             └─▶ or a read does, when the tail
+//                                                                 cannot tell: new lease, switch
+//                                                                 that left numbers out, archived
+//                                                                 segment
+//
+// Who follows from behind a vector is first told everything behind it, by one bounded read of all
+// logs: also of those that nobody writes any more, or that were only ever imported. What that read
+// does not show is behind the places it ends at, and there following goes on.
 //
 // A poll with nothing new costs one load per log. Now and then the pages are mapped anew and the
 // live folder is listed: daemons stop and start, and logs are added. Events come in the order of
-// their log, after a snapshot in order of time within what was missed. An event is given out once
+// their log; those of a read, in order of time within what was missed. An event is given out once
 // as long as its number stays the same, which recovery sees to; it is never left out.
+//
+// A poll that reads ends after a while even when there is more: its caller has other things to do.
 
 package import PenstockCore
 
@@ -17,6 +26,10 @@ package final class Follower<Files: FileSystem> {
   private let reader: StoreReader<Files>
   private let selection: Selection
   private var tails: [FollowedLog<Files>] = []
+  /// The read that is under way.
+  private var catchUp: CatchUp<Files>?
+  /// Whether what is behind the start has been shown, or is being shown.
+  private var hasBegun: Bool
   private var lookedAt: Int64 = 0
   private var event = StoredEvent()
   private let damage = DamageLog()
@@ -25,24 +38,51 @@ package final class Follower<Files: FileSystem> {
   /// How often pages are mapped anew and logs looked for, in nanoseconds: what a restart of the
   /// daemon may delay the first event by.
   private static var lookNanoseconds: Int64 { 200_000_000 }
+  /// How long one poll goes on with a read, in nanoseconds: well within what a client waits for a
+  /// sign of life.
+  private static var turnNanoseconds: Int64 { 1_000_000_000 }
+  /// Events given out between two looks at the clock.
+  private static var eventsPerLook: Int { 256 }
 
-  /// Follows the events behind `places` that fit `selection`; all events of logs that come later.
+  /// Follows on behind a read that fits `selection`.
+  /// - Parameter places: where that read ended in each log; of logs that come later, all.
   package init(_ reader: StoreReader<Files>, _ selection: Selection, from places: LogPlaces) {
     self.reader = reader
     self.selection = selection
+    hasBegun = true
     tails = places.sorted { $0.key < $1.key }.map { FollowedLog(reader, $0.key, $0.value) }
   }
 
-  /// Gives out what has become durable since the last time.
+  /// Follows all events behind `vector` that fit `selection`; every event of logs it does not name.
+  package init(
+    _ reader: StoreReader<Files>, _ selection: Selection, behind vector: PositionVector
+  ) {
+    self.reader = reader
+    self.selection = selection
+    hasBegun = false
+    for (log, sequence) in vector.positions.sorted(by: { $0.key < $1.key }) {
+      tails.append(FollowedLog(reader, log, LogPlace(sequence)))
+    }
+  }
+
+  /// Gives out what has become durable since the last time, or a part of it.
   package func poll(_ body: (borrowing StoredEvent) throws -> Void) throws {
     let now = System.monotonicNanoseconds()
+    let deadline = now + Follower.turnNanoseconds
+    if !hasBegun {
+      try beginCatchUp()
+      hasBegun = true
+    }
+    guard try goOn(until: deadline, body) else { return }
     if now - lookedAt >= Follower.lookNanoseconds || lookedAt == 0 {
       lookedAt = now
       try look()
     }
     for tail in tails {
       guard let frontier = tail.frontier, frontier > tail.sequence else { continue }
-      try follow(tail, to: frontier, body)
+      if tail.isUnderItsLease, try advance(tail, to: frontier, body) { continue }
+      try beginCatchUp(tail.log)
+      guard try goOn(until: deadline, body) else { return }
     }
   }
 
@@ -60,27 +100,72 @@ package final class Follower<Files: FileSystem> {
 
   private func look() throws(ReadError) {
     do throws(LogError) {
-      for log in try LogView.logs(in: reader.files, reader.layout)
-      where !tails.contains(where: { $0.log == log }) {
-        tails.append(FollowedLog(reader, log, LogPlace(.none)))
-      }
+      for log in try LogView.logs(in: reader.files, reader.layout) { _ = tail(of: log) }
     } catch {
       throw ReadError(error, reader.layout.live)
     }
     for tail in tails { tail.map() }
   }
 
-  private func follow(
+  /// The tail of a log, from its first event on when it is a new one.
+  private func tail(of log: LogNumber) -> FollowedLog<Files> {
+    if let found = tails.first(where: { $0.log == log }) { return found }
+    let made = FollowedLog(reader, log, LogPlace(.none))
+    tails.append(made)
+    return made
+  }
+
+  /// Whether the batches up to `frontier` were all found.
+  private func advance(
     _ tail: FollowedLog<Files>, to frontier: SequenceNumber,
     _ body: (borrowing StoredEvent) throws -> Void
-  ) throws {
-    if tail.isUnderItsLease {
-      let isComplete = try tail.advance(to: frontier) { span, range, sequence in
-        if take(span, range, tail.log, sequence) { try body(event) }
-      }
-      if isComplete { return }
+  ) throws -> Bool {
+    try tail.advance(to: frontier) { span, range, sequence in
+      if take(span, range, tail.log, sequence) { try body(event) }
     }
-    try catchUp(tail, body)
+  }
+
+  // MARK: - Reading what was missed
+
+  /// Begins to read what is missing of a log, or of all, from the archive and all live segments.
+  private func beginCatchUp(_ log: LogNumber? = nil) throws(ReadError) {
+    var query = Query(selection)
+    query.log = log
+    query.above = positions.positions
+    query.leavesProvisionalOut = true
+    query.collapsesDuplicates = false
+    catchUp = CatchUp(try reader.read(query))
+  }
+
+  /// Goes on with the read that is under way; whether it is over.
+  private func goOn(until deadline: Int64, _ body: (borrowing StoredEvent) throws -> Void) throws
+    -> Bool
+  {
+    guard let catchUp else { return true }
+    var count = 0
+    while true {
+      switch try catchUp.cursor.step(&event, until: deadline) {
+      case .event: try body(event)
+      case .pause: return false
+      case .end:
+        finish(catchUp)
+        return true
+      }
+      count += 1
+      if count % Follower.eventsPerLook == 0, System.monotonicNanoseconds() >= deadline {
+        return false
+      }
+    }
+  }
+
+  private func finish(_ read: CatchUp<Files>) {
+    for note in read.cursor.report.damage { damage.note(note) }
+    for (log, place) in read.cursor.places.sorted(by: { $0.key < $1.key }) {
+      let tail = tail(of: log)
+      // Who is ahead of a log is told nothing until it gets there.
+      if place.sequence >= tail.sequence { tail.move(to: place) }
+    }
+    catchUp = nil
   }
 
   /// Fills `event` with a line; whether it is asked for.
@@ -98,21 +183,13 @@ package final class Follower<Files: FileSystem> {
     event.isProvisional = false
     return selection.matches(event)
   }
+}
 
-  /// Reads what is missing from the archive and all live segments.
-  private func catchUp(
-    _ tail: FollowedLog<Files>, _ body: (borrowing StoredEvent) throws -> Void
-  ) throws {
-    var query = Query(selection)
-    query.log = tail.log
-    query.above = [tail.log: tail.sequence]
-    query.leavesProvisionalOut = true
-    query.collapsesDuplicates = false
-    var cursor = try reader.read(query)
-    while try cursor.next(&event) { try body(event) }
-    for note in cursor.report.damage { damage.note(note) }
-    if let place = cursor.places[tail.log] { tail.move(to: place) }
-  }
+/// A read of what a follower missed.
+private final class CatchUp<Files: FileSystem> {
+  var cursor: StoreCursor<Files>
+
+  init(_ cursor: consuming StoreCursor<Files>) { self.cursor = cursor }
 }
 
 /// One log of a follower.

@@ -8,6 +8,13 @@
 
 internal import PenstockCore
 
+/// What came of going on with a read.
+package enum ReadStep: Sendable {
+  case event, end
+  /// Nothing yet: it was time for something else.
+  case pause
+}
+
 /// The merge of event sources, in one direction.
 package struct MergedCursor: ~Copyable {
   /// A source's next event, by its key. Small and without references: the heap moves these about,
@@ -39,15 +46,24 @@ package struct MergedCursor: ~Copyable {
   /// The next event of all sources; false at the end. `event` gets the bytes by swap: what it
   /// held before is used again.
   package mutating func next(_ event: inout StoredEvent) throws(ReadError) -> Bool {
+    try step(&event, until: .max) == .event
+  }
+
+  /// The same, with a pause: sources may be many, and hold nothing that is asked for.
+  /// - Parameter deadline: when to pause, in monotonic nanoseconds; one source is opened in any case.
+  mutating func step(_ event: inout StoredEvent, until deadline: Int64) throws(ReadError)
+    -> ReadStep
+  {
     if isFirstSpent { try refillFirst() }
     while let source = waiting.last, isDue(source) {
       try open(source)
       waiting.removeLast()
+      if deadline < .max, System.monotonicNanoseconds() >= deadline { return .pause }
     }
-    guard !heads.isEmpty else { return false }
+    guard !heads.isEmpty else { return .end }
     swap(&event, &events[heads[0].slot])
     isFirstSpent = true
-    return true
+    return .event
   }
 
   private func isDue(_ source: any EventSource) -> Bool {

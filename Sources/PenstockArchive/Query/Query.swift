@@ -16,11 +16,26 @@ package struct Query: Sendable {
   package var log: LogNumber?
   /// Per log: only events behind this one.
   package var above: [LogNumber: SequenceNumber] = [:]
+  /// Per log: none behind this one, and nothing of logs that it does not name; nil sets no bounds.
+  package var through: [LogNumber: SequenceNumber]?
+  /// Only what comes behind this event in the order of the read: where another read like it ended.
+  package var resume: EventKey?
   /// In every log: only events behind this one, and none behind that one.
   package var aboveAll = SequenceNumber.none
   package var throughAll = SequenceNumber(.max)
 
   package init(_ selection: Selection = Selection()) { self.selection = selection }
+
+  /// Whether events of this log are asked for at all.
+  func includes(_ other: LogNumber) -> Bool {
+    (log == nil || log == other) && (through.map { $0[other] != nil } ?? true)
+  }
+
+  /// No event of the log behind this one is asked for.
+  func last(of log: LogNumber) -> SequenceNumber {
+    guard let through else { return throughAll }
+    return min(throughAll, through[log] ?? .none)
+  }
 }
 
 /// What a read has to say beyond its events.

@@ -89,16 +89,26 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
   fileprivate init(_ reader: StoreReader<Files>, _ query: Query) throws(ReadError) {
     self.reader = reader
     self.query = query
+    last = query.resume
     merged = MergedCursor([], query.direction)
     try load(isFirst: true)
   }
 
   /// The next event; false at the end.
   package mutating func next(_ event: inout StoredEvent) throws(ReadError) -> Bool {
-    if let limit = query.limit, givenCount >= limit { return false }
+    try step(&event, until: .max) == .event
+  }
+
+  /// The next event, unless there is much to look through for it.
+  /// - Parameter deadline: when to pause, in monotonic nanoseconds.
+  package mutating func step(_ event: inout StoredEvent, until deadline: Int64) throws(ReadError)
+    -> ReadStep
+  {
+    if let limit = query.limit, givenCount >= limit { return .end }
     while true {
       do throws(ReadError) {
-        guard try merged.next(&event) else { return false }
+        let step = try merged.step(&event, until: deadline)
+        guard step == .event else { return step }
       } catch {
         guard case .changed = error, reloadsWithoutProgress < StoreCursor.reloadCountMax else {
           throw error
@@ -119,7 +129,7 @@ package struct StoreCursor<Files: FileSystem>: ~Copyable {
       if query.collapsesDuplicates, duplicates.isDuplicate(event) { continue }
       givenCount += 1
       if event.isProvisional { provisionalGivenCount += 1 }
-      return true
+      return .event
     }
   }
 

@@ -83,13 +83,13 @@ struct StoreSnapshot<Files: FileSystem> {
       throw ReadError(error, layout.live)
     }
     let all = Set(live).union(archive.logs).sorted()
-    for log in all where query.log == nil || query.log == log {
+    for log in all where query.includes(log) {
       let frontier = DurableFrontier.read(layout, store, log)
       let archived = archive.archivedThrough(log)
       var view: LogView?
       do throws(LogError) {
         // Nothing of the live segments is asked for when all that is lies in tables.
-        if live.contains(log), query.throughAll > archive.coveredThrough(log) {
+        if live.contains(log), query.last(of: log) > archive.coveredThrough(log) {
           view = try LogView.read(
             files, layout, log: log, after: archived, frontier: frontier.sequence, store: store,
             acceptsHoles: lost.contains(log))
@@ -120,7 +120,7 @@ struct StoreSnapshot<Files: FileSystem> {
       if !query.leavesProvisionalOut { stretch.through = max(proved, last.line.lastSequence) }
     }
     let last = stretch.through
-    stretch.through = min(last, query.throughAll)
+    stretch.through = min(last, query.last(of: log))
     logs.append(
       LogSnapshot(
         log: log, frontier: frontier, view: view, stretch: stretch, last: last,

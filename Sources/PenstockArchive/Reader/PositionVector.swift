@@ -1,4 +1,5 @@
-// How far each log of a store was read: "0:123,1:456", the log's number and that of the last event.
+// How far each log of a store was read: "0:123,1:456", the log's number and that of the last event;
+// "start" when nothing of any was.
 
 package import PenstockCore
 
@@ -10,6 +11,7 @@ package struct PositionVector: Equatable, Sendable {
 
   /// Reads its text; nil when it is anything else, or names a log twice.
   package init?(_ text: RawSpan) {
+    if text.hasBytes("start", at: 0), text.byteCount == 5 { return }
     var offset = 0
     while offset <= text.byteCount {
       let end = text.nearIndex(of: UInt8(ascii: ","), from: offset, to: text.byteCount)
@@ -24,7 +26,8 @@ package struct PositionVector: Equatable, Sendable {
 
   /// The text, in the order of the logs.
   package var text: String {
-    positions.sorted { $0.key < $1.key }.map { "\($0.key.value):\($0.value.value)" }
+    if positions.isEmpty { return "start" }
+    return positions.sorted { $0.key < $1.key }.map { "\($0.key.value):\($0.value.value)" }
       .joined(separator: ",")
   }
 }

@@ -3,7 +3,7 @@
 //
 //     read     = "READ " stream *( SP ( "from=" place | "to=" place | "limit=" n
 //                                     | "reverse" | "positions" ) )
-//     follow   = "FOLLOW " pattern *( SP ( "from=" ( vector | "start" ) | "positions" ) )
+//     follow   = "FOLLOW " pattern *( SP ( "from=" vector | "positions" ) )
 //     copy     = "COPY " log [ SP "from=" segment ":" offset ]
 //     stream   = a name as in an event line         ; escaped
 //     pattern  = a pattern of Glob                  ; a space in a name is matched by "?"
@@ -11,6 +11,7 @@
 //     time     = as in an event line                ; from the first instant on, to before the last
 //     sequence = 1*18DIGIT                          ; from and to are both included
 //     vector   = position *( "," position )         ; the last event of each log one has
+//              | "start"                            ; nothing of any
 //     position = log ":" sequence
 //     log      = 1*3DIGIT
 //     segment  = 16HEXDIG                           ; where what one has of the log ends
@@ -34,8 +35,10 @@
 // A READ shows the stream as it stood when it began: events in order of time, a journal's in order
 // of position, each once. Its end says up to where each log was there to be read, which is where a
 // FOLLOW goes on. A FOLLOW gives events as they become durable, in the order of each log, through
-// restarts and archiving, without end; from its beginning on, from behind a vector, or from the
-// store's first event. Its `at` grows when everything up to it has been sent, so that a client that
+// restarts and archiving, without end; from its beginning on, or from behind a vector, which with
+// "start" is the store's first event. What is there behind the vector when it begins comes first, in
+// order of time, from all logs the store has ever had, also those that were imported or that no shard
+// serves any more. Its `at` grows when everything up to it has been sent, so that a client that
 // comes back with it misses nothing and may see a few events twice. Nothing for a while: an EVENTS
 // without any says that the server is there. "positions" adds the position of each event as the
 // attribute `_at`.
@@ -72,7 +75,7 @@ package enum ReadRequest: Equatable, Sendable {
   /// A read without end.
   package struct Follow: Equatable, Sendable {
     package enum Start: Equatable, Sendable {
-      case now, beginning
+      case now
       case behind(PositionVector)
     }
     package var pattern: Glob
@@ -197,9 +200,7 @@ extension ReadRequest.Follow {
     }
     for word in options {
       if let text = ReadRequest.value(word, "from=") {
-        if text == Array("start".utf8) {
-          start = .beginning
-        } else if let vector = PositionVector(text.rawSpan) {
+        if let vector = PositionVector(text.rawSpan) {
           start = .behind(vector)
         } else {
           throw ReadRequest.unknown(text, expected: "'start' or positions like 0:123,1:456")

@@ -6,8 +6,9 @@
 //     segment    counts the imports: each is "covered" as one segment more
 //
 // The log has no segments in the live folder, no lease and no pages: a file of its number there is
-// none of ours. To readers it is a log of which everything is in tables. A follow shows what becomes
-// durable from now on, so imported events are not followed.
+// none of ours. To readers it is a log of which everything is in tables. A follow that begins behind a
+// vector shows what is there behind it, imported events too; one that is live looks for nothing of
+// them: an import is not made beside a daemon.
 
 extension LogNumber {
   /// The log of events that came into the archive from files.

@@ -85,18 +85,16 @@ struct Answers {
     var rights = granted
     var selection = Selection()
     selection.streams = [request.pattern]
-    let places: LogPlaces
-    switch request.start {
-    case .now: places = try reader.places()
-    case .beginning: places = [:]
-    case .behind(let vector): places = try behind(vector)
-    }
-    let follower = Follower(reader, selection, from: places)
+    let follower =
+      switch request.start {
+      case .now: Follower(reader, selection, from: try reader.places())
+      case .behind(let vector): Follower(reader, selection, behind: vector)
+      }
     var chunk = AnswerChunk()
     var pace = Pace()
     // The first word says that following has begun, and from where on.
-    var told = PositionVector(places.mapValues(\.sequence))
-    if !places.isEmpty { try tell(&chunk, told, lent) }
+    var told = follower.positions
+    try tell(&chunk, told, lent)
     while true {
       try rights.renew()
       try follower.poll { event in
@@ -112,17 +110,6 @@ struct Answers {
       if !isQuiet || pace.isSilent { try tell(&chunk, told, lent) }
       if try pace.wait(isQuiet: isQuiet, lent) { return }
     }
-  }
-
-  /// Where to go on behind what a client has: at the very place when that is where a log ends now.
-  private func behind(_ vector: PositionVector) throws -> LogPlaces {
-    let ends = try reader.places()
-    var places: LogPlaces = [:]
-    for (log, sequence) in vector.positions {
-      let end = ends[log]
-      places[log] = end?.sequence == sequence ? end : LogPlace(sequence)
-    }
-    return places
   }
 
   private func tell(_ chunk: inout AnswerChunk, _ vector: PositionVector, _ lent: LentConnection)

@@ -118,6 +118,61 @@ import Testing
     #expect(try poll(follower, untilCount: 2) == [line(2, stream: "b"), line(3, stream: "b")])
   }
 
+  @Test func `who follows from the start gets what no writer is there for, once, then what comes`()
+    throws
+  {
+    let store = try TestStore()
+    // Log 1 is in tables only; of log 2 nothing is, and nobody writes it; log 255 was imported.
+    try store.log(1).append([line(1, stream: "archived"), line(9, stream: "archived")])
+    try store.sealAll()
+    try store.archive()
+    try store.files.unlink(store.log(1).path(2))
+    let tables = try TableImport(store.files, store.layout, store: store.store)
+    try tables.append(Array((line(3, stream: "imported") + "\n").utf8).rawSpan, count: 1)
+    _ = try tables.finish()
+    try store.log(2).append([line(2, stream: "retired"), line(4, stream: "retired")])
+    try store.log(2).prove()
+    try store.log(0).append([line(5, stream: "live"), line(0, stream: "live")])
+    try store.publish(0, 2)
+    let all = [
+      line(0, stream: "live"), line(1, stream: "archived"), line(2, stream: "retired"),
+      line(3, stream: "imported"), line(4, stream: "retired"), line(5, stream: "live"),
+      line(9, stream: "archived"),
+    ]
+    let follower = Follower(try store.reader(), Selection(), behind: PositionVector())
+    #expect(try poll(follower, untilCount: all.count) == all)
+    let positions = follower.positions.positions
+    #expect(
+      positions == [
+        LogNumber(0): SequenceNumber(2), LogNumber(1): SequenceNumber(2),
+        LogNumber(2): SequenceNumber(2), .imported: SequenceNumber(1),
+      ])
+    try store.log(0).append([line(6, stream: "live")])
+    try store.publish(0, 3)
+    #expect(try poll(follower, untilCount: 1) == [line(6, stream: "live")])
+    #expect(try pollOnce(follower).isEmpty)
+    // Behind a vector: the rest of each log, and all of those it does not name.
+    let vector = PositionVector([LogNumber(0): SequenceNumber(3), LogNumber(1): SequenceNumber(1)])
+    let other = Follower(try store.reader(), Selection(), behind: vector)
+    #expect(
+      try poll(other, untilCount: 4) == [all[2], all[3], all[4], all[6]])
+    #expect(try pollOnce(other).isEmpty)
+  }
+
+  @Test func `who is ahead of a log is told nothing until it gets there`() throws {
+    let store = try TestStore()
+    try store.log(0).append([line(1)])
+    try store.publish(0, 1)
+    let vector = PositionVector([LogNumber(0): SequenceNumber(2)])
+    let follower = Follower(try store.reader(), Selection(), behind: vector)
+    #expect(try pollOnce(follower).isEmpty)
+    try store.log(0).append([line(2)])
+    try store.log(0).append([line(3)])
+    try store.publish(0, 3)
+    #expect(try poll(follower, untilCount: 1) == [line(3)])
+    #expect(follower.positions.positions == [LogNumber(0): SequenceNumber(3)])
+  }
+
   @Test func `only what is selected comes`() throws {
     let store = try TestStore()
     let log = store.log(0)

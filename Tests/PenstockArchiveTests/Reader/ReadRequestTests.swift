@@ -49,7 +49,8 @@ import Testing
       return
     }
     #expect(now.start == .now)
-    #expect(start.start == .beginning && start.tellsPositions)
+    #expect(start.start == .behind(PositionVector()) && start.tellsPositions)
+    #expect(PositionVector().text == "start")
     let vector = PositionVector([
       LogNumber(0): SequenceNumber(12), LogNumber(17): SequenceNumber(3),
     ])

@@ -185,6 +185,52 @@ import Testing
     #expect(store.stop() == 0)
   }
 
+  @Test("a FOLLOW from the start gives imported events and those of shards that are gone")
+  func followsEverything() throws {
+    let store = try ServedStore()
+    let file = store.folder + "/imported.txt"
+    let imported = (0..<300).map { "imported \($0)" }
+    try Data((imported.joined(separator: "\n") + "\n").utf8).write(to: URL(fileURLWithPath: file))
+    #expect(
+      try store.run("import", "--format", "text", "--stream", "in", "--time", "now", file).status
+        == 0)
+    try store.start(shards: 3)
+    let wire = try Wire(tcp: UInt16(store.port))
+    for number in 0..<60 {
+      try wire.send(commit("- /run/\(number) Counted\tretired \(number)\n"))
+      #expect(try line(wire).hasPrefix("OK "))
+      if number == 30 { #expect(try store.run("seal").status == 0) }
+    }
+    #expect(store.stop() == 0)
+    try store.start(shards: 1)
+    let follower = try Wire(tcp: UInt16(store.port))
+    try follower.send("FOLLOW * from=start positions\n")
+    var seen: [String] = []
+    var places: Set<String> = []
+    func take(_ count: Int) throws {
+      var silentCount = 0
+      while seen.count < count {
+        let next = try piece(follower)
+        if next.lines.isEmpty { silentCount += 1 }
+        // The first word, and perhaps one that the server is there; then nothing comes any more.
+        try #require(silentCount < 3, "\(seen.count) of \(count)")
+        for line in next.lines {
+          seen.append(String(payload(line)))
+          places.insert(String(try #require(line.split(separator: "_at=").last)))
+        }
+      }
+    }
+    try take(360)
+    try store.put((0..<20).map { "- run/live Counted\tlive \($0)" })
+    try take(380)
+    let expected =
+      imported + (0..<60).map { "retired \($0)" } + (0..<20).map { "live \($0)" }
+    #expect(seen.sorted() == expected.sorted())
+    #expect(places.count == 380)
+    #expect(seen.suffix(20) == (0..<20).map { "live \($0)" })
+    #expect(store.stop() == 0)
+  }
+
   /// A connection that is answered: a shard that was killed may have just been started.
   private func connect(_ store: ServedStore) throws -> Wire {
     var found: Wire?
