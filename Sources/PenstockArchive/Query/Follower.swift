@@ -217,6 +217,9 @@ final class FollowedLog<Files: FileSystem> {
     return sequence
   }
 
+  /// The lease the log's lock file names, as far as was looked.
+  var lease: UInt64? { epoch }
+
   /// Whether the place was found under the lease that the frontier is of.
   var isUnderItsLease: Bool { tail.place.epoch == epoch }
 

@@ -4,6 +4,9 @@
 //
 // Only batches that count and are durable are told. After a recovery the log goes on in a new segment;
 // what it left out of the old one was never told.
+//
+// Segments are looked through when something says that they hold more: another lease, another frontier,
+// batches that the tail cannot find. A log that nobody writes is looked through once.
 
 package import PenstockCore
 
@@ -18,8 +21,13 @@ package final class LogCopier<Files: FileSystem> {
   private var offset: Int
   private var batch = BatchNumber.none
   private var hasBegun = false
+  /// What was known when the segments were looked through last.
+  private var looked: Look?
+  /// Whether that showed everything that is durable.
+  private var foundAll = true
 
-  /// How often the lease is looked at, in nanoseconds.
+  /// How often the lease is looked at, and segments at most that do not show what they should, in
+  /// nanoseconds.
   private static var lookNanoseconds: Int64 { 200_000_000 }
   /// Bytes told at once: what one call of the kernel sends well.
   private static var stretchByteCount: Int { 1 << 20 }
@@ -44,26 +52,47 @@ package final class LogCopier<Files: FileSystem> {
     package var first: SegmentNumber?
   }
 
+  /// What is known of a log without looking through its segments.
+  private struct Look: Equatable {
+    var lease: UInt64?
+    var frontier: SequenceNumber?
+  }
+
   /// Tells what has become durable since the last time: stretches of segments.
-  package func poll(_ body: (SegmentName, ByteRange) throws -> Void) throws {
-    let now = System.monotonicNanoseconds()
-    if now - mappedAt >= LogCopier.lookNanoseconds || mappedAt == 0 {
+  /// - Parameter now: the monotonic clock, in nanoseconds.
+  package func poll(
+    now: Int64 = System.monotonicNanoseconds(),
+    _ body: (SegmentName, ByteRange) throws -> Void
+  ) throws {
+    let isLookTime = now - mappedAt >= LogCopier.lookNanoseconds || looked == nil
+    if isLookTime {
       mappedAt = now
       tail.map()
     }
-    if hasBegun {
-      if let frontier = tail.frontier, frontier <= tail.sequence, tail.isUnderItsLease { return }
-      if let frontier = tail.frontier, tail.isUnderItsLease {
-        var stretch: Stretch?
-        let isComplete = try tail.advance(to: frontier) { batch, _ in
-          try add(
-            batch.segment, batch.offset..<batch.end, alignment: batch.alignment, &stretch, body)
-        }
-        try finish(&stretch, body)
-        if isComplete { return }
+    let look = Look(lease: tail.lease, frontier: tail.frontier)
+    if !isLookTime, !foundAll, look == looked { return }
+    if hasBegun, tail.isCurrent, let frontier = tail.frontier {
+      if frontier <= tail.sequence { return }
+      var stretch: Stretch?
+      let isComplete = try tail.advance(to: frontier) { batch, _ in
+        try add(
+          batch.segment, batch.offset..<batch.end, alignment: batch.alignment, &stretch, body)
       }
+      try finish(&stretch, body)
+      if isComplete { return }
     }
+    guard mayHoldMore(look, isLookTime) else { return }
+    looked = look
     try lookAgain(body)
+    foundAll = tail.sequence >= (look.frontier ?? .none)
+  }
+
+  /// Whether looking through the segments may show what was not told.
+  private func mayHoldMore(_ look: Look, _ isLookTime: Bool) -> Bool {
+    if looked == nil { return true }
+    // Nobody writes, as far as is known: what there is was told.
+    guard look.frontier != nil || look != looked else { return false }
+    return isLookTime ? look != looked || !foundAll : look != looked && foundAll
   }
 
   /// Bytes of one segment that are told together.
