@@ -1,8 +1,11 @@
 // A client's connection that a shard has lent, for the time of one answer.
 //
 // It is written to without waiting in the kernel: what the client does not take is tried again when
-// there is room, and a client that takes nothing for too long is let go. The shard gets it back in
-// every case; after a failure it is shut down first, so that the shard sees its end.
+// there is room. A client that does not take a stretch of an answer in time is let go, however many
+// bytes of it it took: reads have few places, and one that is taken byte by byte would keep its place
+// from others for ever. While reads wait for a place there is less time. The shard gets the connection
+// back in every case; after a failure it is shut down first, so that the client sees its end, in the
+// middle of an answer, and the shard too.
 
 internal import CShims
 internal import PenstockArchive
@@ -25,7 +28,7 @@ final class ShardLink: Sendable {
   /// Gives a connection back.
   func giveBack(_ name: LentName) {
     let words = Array("BACK \(name.slot) \(name.generation)\n".utf8)
-    let deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
+    let deadline = System.monotonicNanoseconds() + LentConnection.stretchNanoseconds
     while !hasEnded, System.monotonicNanoseconds() < deadline {
       let sent = unsafe words.withUnsafeBytes {
         unsafe penstock_send_packet(descriptor, $0.baseAddress, $0.count, -1)
@@ -34,6 +37,14 @@ final class ShardLink: Sendable {
       System.sleep(nanoseconds: 1_000_000)
     }
   }
+}
+
+/// Reads that wait for a place.
+final class ReadQueueLength: Sendable {
+  private let count = Atomic(0)
+
+  var isZero: Bool { count.load(ordering: .relaxed) == 0 }
+  func set(_ value: Int) { count.store(value, ordering: .relaxed) }
 }
 
 /// Why an answer ended early.
@@ -52,15 +63,27 @@ final class LentConnection: Sendable {
   let grant: LentGrant?
   /// " tag=…", or nothing.
   let tag: String
+  /// Whether it is a READ, which has one of few places.
+  let isRead: Bool
   private let descriptor: Int32
+  private let waiting: ReadQueueLength
 
-  /// A client that takes nothing for so long is let go, in nanoseconds, as by the shards.
-  static let progressNanoseconds: Int64 = 30_000_000_000
+  /// Bytes of an answer that have their time together: a chunk of events.
+  static let stretchByteCount = AnswerChunk.byteCountTarget
+  /// A client that takes longer than this for a stretch is let go, in nanoseconds: 2 KB a second.
+  static let stretchNanoseconds: Int64 = 30_000_000_000
+  /// The same of a READ while others wait for its place: 21 KB a second, and no read waits longer for
+  /// clients that take nothing.
+  static let contendedStretchNanoseconds: Int64 = 3_000_000_000
   /// One wait for room, in nanoseconds: how late the end of a shard is noticed.
   private static let waitNanoseconds: Int64 = 500_000_000
 
-  /// - Parameter packet: what the shard sent with the descriptor.
-  init?(_ descriptor: Int32, _ packet: [UInt8], _ link: ShardLink) {
+  /// - Parameters:
+  ///   - packet: what the shard sent with the descriptor.
+  ///   - waiting: reads that wait for a place.
+  init?(
+    _ descriptor: Int32, _ packet: [UInt8], _ link: ShardLink, _ waiting: ReadQueueLength
+  ) {
     let span = packet.rawSpan
     let end = span.nearIndex(of: Byte.lineFeed, from: 0, to: packet.count)
     guard end < packet.count, let name = LentName(span, 0..<end),
@@ -71,6 +94,8 @@ final class LentConnection: Sendable {
     self.descriptor = descriptor
     grant = LentGrant(String(decoding: packet[..<end], as: UTF8.self))
     line = Array(packet[(end + 1)..<lineEnd])
+    isRead = line.starts(with: "READ ".utf8)
+    self.waiting = waiting
     tag = String(decoding: packet[lineEnd...], as: UTF8.self)
   }
 
@@ -113,19 +138,28 @@ final class LentConnection: Sendable {
     }
   }
 
-  /// Calls `body` until it has taken `byteCount` bytes.
+  /// Calls `body` until it has taken `byteCount` bytes, a stretch at a time.
   private func transfer(_ byteCount: Int, _ body: (Int) -> Int64) throws(LentFailure) {
     var left = byteCount
-    var deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
+    // Where the stretch ends, in bytes that are left then.
+    var stretchEnd = max(0, byteCount - LentConnection.stretchByteCount)
+    var begun = System.monotonicNanoseconds()
     while left > 0 {
       let sent = body(left)
       if sent > 0 {
         left -= Int(sent)
-        deadline = System.monotonicNanoseconds() + LentConnection.progressNanoseconds
-        continue
+        if left <= stretchEnd {
+          stretchEnd = max(0, left - LentConnection.stretchByteCount)
+          begun = System.monotonicNanoseconds()
+          continue
+        }
+      } else if sent != Int64(-System.again) {
+        throw .gone
       }
-      guard sent == Int64(-System.again), System.monotonicNanoseconds() < deadline, !link.hasEnded
-      else { throw .gone }
+      guard System.monotonicNanoseconds() - begun < stretchPatience, !link.hasEnded else {
+        throw .gone
+      }
+      if sent > 0 { continue }
       var descriptor = descriptor
       var wanted = UInt8(PENSTOCK_POLL_WRITE)
       var ready: UInt8 = 0
@@ -133,5 +167,11 @@ final class LentConnection: Sendable {
         &descriptor, &wanted, &ready, 1, LentConnection.waitNanoseconds)
       if Int32(ready) & Int32(PENSTOCK_POLL_ENDED) != 0 { throw .gone }
     }
+  }
+
+  /// How long the client may take for a stretch now, in nanoseconds.
+  private var stretchPatience: Int64 {
+    isRead && !waiting.isZero
+      ? LentConnection.contendedStretchNanoseconds : LentConnection.stretchNanoseconds
   }
 }

@@ -4,8 +4,9 @@
 //       ◀───────────── "BACK" ─────────────────────┘
 //
 // The loop takes requests and does nothing else. Each is answered on a thread of its own, in
-// straight lines: it waits for the disk and for its client, and nobody waits for it. Reads beyond
-// some at once wait their turn, oldest first; beyond a limit requests are refused. Nothing here
+// straight lines: it waits for the disk and for its client. Reads beyond some at once wait their turn,
+// oldest first, and while they do, who takes an answer too slowly loses its place (LentConnection);
+// beyond a limit requests are refused. Nothing here
 // touches a log but to read it, so that a reader may end at any moment: the host starts another, and
 // clients come back.
 
@@ -81,7 +82,9 @@ enum ReaderProcess {
       if count == Int64(-System.again) { return }
       guard count > 0 else { return link.end() }
       guard lent >= 0 else { continue }
-      guard let connection = LentConnection(lent, Array(packet.prefix(Int(count))), link) else {
+      guard let connection = LentConnection(
+        lent, Array(packet.prefix(Int(count))), link, desk.waiting)
+      else {
         _ = penstock_close(lent)
         continue
       }
@@ -96,7 +99,7 @@ final class ReaderDesk: Sendable {
     var requestCount = 0
     var readCount = 0
     /// Reads that wait for their turn.
-    var waiting: [LentConnection] = []
+    var queue: [LentConnection] = []
     /// What reads used before, with what they know of the manifest.
     var idleReaders: [ReaderBox] = []
   }
@@ -110,6 +113,8 @@ final class ReaderDesk: Sendable {
   /// The tokens that are asked for; nil asks for none.
   private let access: ReaderAccess?
   private let state = Mutex(State())
+  /// How many reads wait for their turn, for those that keep them waiting.
+  let waiting = ReadQueueLength()
 
   init(_ layout: StoreLayout, _ access: ReaderAccess?) {
     self.layout = layout
@@ -118,13 +123,14 @@ final class ReaderDesk: Sendable {
 
   /// Answers a request now, in its turn, or with a refusal.
   func take(_ lent: LentConnection) {
-    let isRead = lent.line.starts(with: Array("READ ".utf8))
+    let isRead = lent.isRead
     let turn: Turn = state.withLock { state in
       guard state.requestCount < ReaderProcess.requestCountMax else { return .refuse }
       state.requestCount += 1
       guard isRead else { return .now }
       guard state.readCount < ReaderProcess.readCountMax else {
-        state.waiting.append(lent)
+        state.queue.append(lent)
+        waiting.set(state.queue.count)
         return .later
       }
       state.readCount += 1
@@ -142,8 +148,9 @@ final class ReaderDesk: Sendable {
   /// Requests of a shard that has ended and that wait are not answered any more.
   func forget(_ link: ShardLink) {
     let left = state.withLock { state in
-      let left = state.waiting.filter { $0.link === link }
-      state.waiting.removeAll { $0.link === link }
+      let left = state.queue.filter { $0.link === link }
+      state.queue.removeAll { $0.link === link }
+      waiting.set(state.queue.count)
       state.requestCount -= left.count
       return left
     }
@@ -199,7 +206,10 @@ final class ReaderDesk: Sendable {
     state.withLock { state in
       state.requestCount -= 1
       guard isRead else { return nil }
-      if !state.waiting.isEmpty { return state.waiting.removeFirst() }
+      if !state.queue.isEmpty {
+        defer { waiting.set(state.queue.count) }
+        return state.queue.removeFirst()
+      }
       state.readCount -= 1
       return nil
     }

@@ -1,5 +1,6 @@
 import Foundation
 import PenstockCore
+import Synchronization
 import Testing
 
 /// READ, FOLLOW and COPY of a served store.
@@ -132,6 +133,59 @@ import Testing
     #expect(try read(wire, "READ small/one").lines.count == 50)
     // All of it is there for who takes it at last.
     #expect(try answer(slow[0]).lines.count == 12_000)
+    #expect(store.stop() == 0)
+  }
+
+  /// Takes 15 KB a second from each of some connections, on a thread of its own: every few seconds the
+  /// kernel has room for more, so that the server gets on, if slowly.
+  private final class Trickle: @unchecked Sendable {
+    private let wires: [Wire]
+    private let isOver = Atomic(false)
+    private let end = DispatchSemaphore(value: 0)
+
+    init(_ wires: [Wire]) {
+      self.wires = wires
+      Thread.detachNewThread { [self] in
+        while !isOver.load(ordering: .relaxed) {
+          for wire in self.wires { wire.take(1500) }
+          Thread.sleep(forTimeInterval: 0.1)
+        }
+        end.signal()
+      }
+    }
+
+    /// The connections are the caller's again.
+    func stop() {
+      isOver.store(true, ordering: .relaxed)
+      end.wait()
+    }
+  }
+
+  @Test("who takes an answer a little at a time loses its place to who waits for one")
+  func tricklingReaders() throws {
+    let store = try ServedStore()
+    let path = store.folder + "/line.sock"
+    try store.start(shards: 1, listeners: [ServedStore.lineListener, "line+unix://" + path])
+    let session = try LineSession(tcp: UInt16(store.port))
+    let payload = String(repeating: "x", count: 2000)
+    for _ in 0..<10 {
+      _ = try session.put((0..<400).map { _ in "- big/one Filled\t\(payload)" })
+    }
+    _ = try session.put(["- small/one Login\tx"])
+    let slow = try (0..<12).map { _ in
+      let wire = try Wire(unix: path)
+      try wire.send("READ big/one\n")
+      return wire
+    }
+    for wire in slow.prefix(8) { #expect(try wire.read(1).count == 1) }
+    let quick = try Wire(unix: path)
+    try quick.send("READ small/one\n")
+    let trickle = Trickle(slow)
+    let answer = try answer(quick)
+    trickle.stop()
+    #expect(answer.lines.count == 1 && answer.end.hasPrefix("OK count=1 "), "\(answer.end)")
+    // Who lost its place sees the end of its connection; four and the quick one took one.
+    #expect(slow.count { $0.drain() } >= 5)
     #expect(store.stop() == 0)
   }
 

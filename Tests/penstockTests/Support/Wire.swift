@@ -84,6 +84,29 @@ final class Wire {
     return Array(received[..<count])
   }
 
+  /// Takes so many bytes at most of those that are there, past what was read already.
+  func take(_ byteCount: Int) {
+    var waited = descriptor
+    guard unsafe penstock_wait_readable(&waited, 1, 0) != 0 else { return }
+    var buffer = [UInt8](repeating: 0, count: byteCount)
+    _ = unsafe buffer.withUnsafeMutableBytes {
+      unsafe penstock_read(descriptor, $0.baseAddress, $0.count)
+    }
+  }
+
+  /// Takes what comes until nothing does for a while; whether the stream has ended.
+  func drain() -> Bool {
+    var waited = descriptor
+    var buffer = [UInt8](repeating: 0, count: 256 << 10)
+    while unsafe penstock_wait_readable(&waited, 1, 500) != 0 {
+      let count = unsafe buffer.withUnsafeMutableBytes {
+        unsafe penstock_read(descriptor, $0.baseAddress, $0.count)
+      }
+      if count <= 0 { return true }
+    }
+    return false
+  }
+
   /// Everything up to the end of the stream.
   func readToEnd() throws -> String {
     while try receive() {}
