@@ -10,7 +10,9 @@
 //
 // Who follows from behind a vector is first told everything behind it, by one bounded read of all
 // logs: also of those that nobody writes any more, or that were only ever imported. What that read
-// does not show is behind the places it ends at, and there following goes on.
+// does not show is behind the places it ends at, and there following goes on. Its position
+// (FollowPosition) is exact at every event, also in the middle of such a read: another follower goes on
+// there, with the rest of that read first.
 //
 // A poll with nothing new costs one load per log. Now and then the pages are mapped anew and the
 // live folder is listed: daemons stop and start, and logs are added. Events come in the order of
@@ -28,6 +30,10 @@ package final class Follower<Files: FileSystem> {
   private var tails: [FollowedLog<Files>] = []
   /// The read that is under way.
   private var catchUp: CatchUp<Files>?
+  /// A read of another follower that is to be ended first.
+  private var unfinished: FollowPosition.Reading?
+  /// The live event that is being given out: its tail cannot be asked meanwhile.
+  private var given: (log: LogNumber, sequence: SequenceNumber)?
   /// Whether what is behind the start has been shown, or is being shown.
   private var hasBegun: Bool
   private var lookedAt: Int64 = 0
@@ -40,7 +46,7 @@ package final class Follower<Files: FileSystem> {
   private static var lookNanoseconds: Int64 { 200_000_000 }
   /// How long one poll goes on with a read, in nanoseconds: well within what a client waits for a
   /// sign of life.
-  private static var turnNanoseconds: Int64 { 1_000_000_000 }
+  package static var turnNanoseconds: Int64 { 1_000_000_000 }
   /// Events given out between two looks at the clock.
   private static var eventsPerLook: Int { 256 }
 
@@ -53,27 +59,31 @@ package final class Follower<Files: FileSystem> {
     tails = places.sorted { $0.key < $1.key }.map { FollowedLog(reader, $0.key, $0.value) }
   }
 
-  /// Follows all events behind `vector` that fit `selection`; every event of logs it does not name.
+  /// Follows all events behind `position` that fit `selection`; every event of logs it does not name.
   package init(
-    _ reader: StoreReader<Files>, _ selection: Selection, behind vector: PositionVector
+    _ reader: StoreReader<Files>, _ selection: Selection, behind position: FollowPosition
   ) {
     self.reader = reader
     self.selection = selection
     hasBegun = false
-    for (log, sequence) in vector.positions.sorted(by: { $0.key < $1.key }) {
+    unfinished = position.reading
+    for (log, sequence) in position.vector.positions.sorted(by: { $0.key < $1.key }) {
       tails.append(FollowedLog(reader, log, LogPlace(sequence)))
     }
   }
 
   /// Gives out what has become durable since the last time, or a part of it.
-  package func poll(_ body: (borrowing StoredEvent) throws -> Void) throws {
+  /// - Parameter turn: how long to go on with a read, in nanoseconds.
+  package func poll(
+    for turn: Int64 = Follower.turnNanoseconds, _ body: (borrowing StoredEvent) throws -> Void
+  ) throws {
     let now = System.monotonicNanoseconds()
-    let deadline = now + Follower.turnNanoseconds
-    if !hasBegun {
-      try beginCatchUp()
-      hasBegun = true
-    }
+    let deadline = now + turn
     guard try goOn(until: deadline, body) else { return }
+    while !hasBegun {
+      try begin()
+      guard try goOn(until: deadline, body) else { return }
+    }
     if now - lookedAt >= Follower.lookNanoseconds || lookedAt == 0 {
       lookedAt = now
       try look()
@@ -86,9 +96,24 @@ package final class Follower<Files: FileSystem> {
     }
   }
 
-  /// Up to where each log was given out.
-  package var positions: PositionVector {
-    PositionVector(tails.reduce(into: [:]) { $0[$1.log] = $1.sequence })
+  /// Whether what was missed is being read.
+  package var isReading: Bool { catchUp != nil }
+
+  /// Up to where events were given out, the one that `poll` is just giving out included.
+  package var position: FollowPosition {
+    let vector = positions
+    return FollowPosition(
+      PositionVector(vector), catchUp?.reading(behind: vector) ?? unfinished)
+  }
+
+  private var positions: [LogNumber: SequenceNumber] {
+    tails.reduce(into: [:]) { positions, tail in
+      if let given, given.log == tail.log {
+        positions[tail.log] = given.sequence
+      } else {
+        positions[tail.log] = tail.sequence
+      }
+    }
   }
 
   /// Damage met since the last call.
@@ -120,21 +145,46 @@ package final class Follower<Files: FileSystem> {
     _ tail: FollowedLog<Files>, to frontier: SequenceNumber,
     _ body: (borrowing StoredEvent) throws -> Void
   ) throws -> Bool {
-    try tail.advance(to: frontier) { span, range, sequence in
-      if take(span, range, tail.log, sequence) { try body(event) }
+    defer { given = nil }
+    return try tail.advance(to: frontier) { span, range, sequence in
+      guard take(span, range, tail.log, sequence) else { return }
+      given = (tail.log, sequence)
+      try body(event)
     }
   }
 
   // MARK: - Reading what was missed
 
+  /// Begins to show what is behind the start: first the rest of a read that another has begun.
+  private func begin() throws(ReadError) {
+    guard let reading = unfinished else {
+      hasBegun = true
+      return try beginCatchUp()
+    }
+    var query = missed()
+    query.through = reading.through.positions
+    query.resume = reading.last
+    catchUp = CatchUp(
+      try reader.read(query), reading.through.positions.mapValues { LogPlace($0) },
+      last: reading.last)
+    unfinished = nil
+  }
+
   /// Begins to read what is missing of a log, or of all, from the archive and all live segments.
   private func beginCatchUp(_ log: LogNumber? = nil) throws(ReadError) {
-    var query = Query(selection)
+    var query = missed()
     query.log = log
-    query.above = positions.positions
+    let cursor = try reader.read(query)
+    let places = cursor.places
+    catchUp = CatchUp(cursor, places)
+  }
+
+  private func missed() -> Query {
+    var query = Query(selection)
+    query.above = positions
     query.leavesProvisionalOut = true
     query.collapsesDuplicates = false
-    catchUp = CatchUp(try reader.read(query))
+    return query
   }
 
   /// Goes on with the read that is under way; whether it is over.
@@ -145,7 +195,9 @@ package final class Follower<Files: FileSystem> {
     var count = 0
     while true {
       switch try catchUp.cursor.step(&event, until: deadline) {
-      case .event: try body(event)
+      case .event:
+        catchUp.last = event.key
+        try body(event)
       case .pause: return false
       case .end:
         finish(catchUp)
@@ -160,7 +212,7 @@ package final class Follower<Files: FileSystem> {
 
   private func finish(_ read: CatchUp<Files>) {
     for note in read.cursor.report.damage { damage.note(note) }
-    for (log, place) in read.cursor.places.sorted(by: { $0.key < $1.key }) {
+    for (log, place) in read.places.sorted(by: { $0.key < $1.key }) {
       let tail = tail(of: log)
       // Who is ahead of a log is told nothing until it gets there.
       if place.sequence >= tail.sequence { tail.move(to: place) }
@@ -188,8 +240,25 @@ package final class Follower<Files: FileSystem> {
 /// A read of what a follower missed.
 private final class CatchUp<Files: FileSystem> {
   var cursor: StoreCursor<Files>
+  /// Where it ends in each log it is about.
+  let places: LogPlaces
+  /// The last event it gave.
+  var last: EventKey?
 
-  init(_ cursor: consuming StoreCursor<Files>) { self.cursor = cursor }
+  init(_ cursor: consuming StoreCursor<Files>, _ places: LogPlaces, last: EventKey? = nil) {
+    self.cursor = cursor
+    self.places = places
+    self.last = last
+  }
+
+  /// What tells another follower to go on in its middle, in the logs it has anything of.
+  func reading(behind vector: [LogNumber: SequenceNumber]) -> FollowPosition.Reading? {
+    last.map { last in
+      let through = places.filter { $0.value.sequence > vector[$0.key] ?? .none }
+      return FollowPosition.Reading(
+        through: PositionVector(through.mapValues(\.sequence)), last: last)
+    }
+  }
 }
 
 /// One log of a follower.

@@ -51,9 +51,9 @@ package struct AnswerChunk: ~Copyable {
   }
 
   /// Where the piece lies, with its line in front.
-  package mutating func seal(at vector: String?, tag: String) -> ByteRange {
+  package mutating func seal(at position: String?, tag: String) -> ByteRange {
     let header =
-      "EVENTS \(byteCount) count=\(count)" + (vector.map { " at=" + $0 } ?? "") + tag + "\n"
+      "EVENTS \(byteCount) count=\(count)" + (position.map { " at=" + $0 } ?? "") + tag + "\n"
     let start = AnswerChunk.headerByteCountMax - header.utf8.count
     memory.copy(Array(header.utf8).rawSpan, to: start)
     return start..<end

@@ -3,13 +3,14 @@
 //
 //     read     = "READ " stream *( SP ( "from=" place | "to=" place | "limit=" n
 //                                     | "reverse" | "positions" ) )
-//     follow   = "FOLLOW " pattern *( SP ( "from=" vector | "positions" ) )
+//     follow   = "FOLLOW " pattern *( SP ( "from=" at | "positions" ) )
 //     copy     = "COPY " log [ SP "from=" segment ":" offset ]
 //     stream   = a name as in an event line         ; escaped
 //     pattern  = a pattern of Glob                  ; a space in a name is matched by "?"
 //     place    = time | sequence                    ; a sequence number only of a journal
 //     time     = as in an event line                ; from the first instant on, to before the last
 //     sequence = 1*18DIGIT                          ; from and to are both included
+//     at       = what an answer said, or a vector  ; FollowPosition
 //     vector   = position *( "," position )         ; the last event of each log one has
 //              | "start"                            ; nothing of any
 //     position = log ":" sequence
@@ -18,7 +19,7 @@
 //     offset   = 1*18DIGIT
 //
 //     answer   = *( events ) end | *( bytes ) | error
-//     events   = "EVENTS " byteCount " count=" n [ " at=" vector ] [ tag ] LF  octets
+//     events   = "EVENTS " byteCount " count=" n [ " at=" at ] [ tag ] LF  octets
 //     end      = "OK count=" n " at=" vector [ tag ] LF
 //     bytes    = "BYTES " byteCount " segment=" segment " offset=" offset [ tag ] LF  octets
 //     error    = "ERR " code [ tag ] " " text LF
@@ -38,10 +39,13 @@
 // restarts and archiving, without end; from its beginning on, or from behind a vector, which with
 // "start" is the store's first event. What is there behind the vector when it begins comes first, in
 // order of time, from all logs the store has ever had, also those that were imported or that no shard
-// serves any more. Its `at` grows when everything up to it has been sent, so that a client that
-// comes back with it misses nothing and may see a few events twice. Nothing for a while: an EVENTS
-// without any says that the server is there. "positions" adds the position of each event as the
-// attribute `_at`.
+// serves any more. Each EVENTS of a FOLLOW says in its `at` where it stands: who comes back with that of
+// the last one that was received whole misses nothing and is told nothing twice. In the middle of what
+// comes in order of time it is more than a vector, and to be given back as it is. It is a vector behind
+// whose events some may have come already only in a store of dozens of logs, whose text would be too
+// long there; and an event whose number changed because a recovery could not prove it may come again.
+// Nothing for a while: an EVENTS without any says that the server is there. "positions" adds the
+// position of each event as the attribute `_at`.
 //
 // COPY gives the bytes of one log's live segments, header and batches, as they become durable: what
 // a copy of the log is made of. What is archived is not there any more: ERR gone names the first
@@ -76,7 +80,7 @@ package enum ReadRequest: Equatable, Sendable {
   package struct Follow: Equatable, Sendable {
     package enum Start: Equatable, Sendable {
       case now
-      case behind(PositionVector)
+      case behind(FollowPosition)
     }
     package var pattern: Glob
     package var start = Start.now
@@ -200,10 +204,11 @@ extension ReadRequest.Follow {
     }
     for word in options {
       if let text = ReadRequest.value(word, "from=") {
-        if let vector = PositionVector(text.rawSpan) {
-          start = .behind(vector)
+        if let position = FollowPosition(text.rawSpan) {
+          start = .behind(position)
         } else {
-          throw ReadRequest.unknown(text, expected: "'start' or positions like 0:123,1:456")
+          throw ReadRequest.unknown(
+            text, expected: "'start', positions like 0:123,1:456, or the at= of an answer")
         }
       } else if word == Array("positions".utf8) {
         tellsPositions = true

@@ -88,13 +88,12 @@ struct Answers {
     let follower =
       switch request.start {
       case .now: Follower(reader, selection, from: try reader.places())
-      case .behind(let vector): Follower(reader, selection, behind: vector)
+      case .behind(let position): Follower(reader, selection, behind: position)
       }
     var chunk = AnswerChunk()
     var pace = Pace()
     // The first word says that following has begun, and from where on.
-    var told = follower.positions
-    try tell(&chunk, told, lent)
+    try tell(&chunk, follower.position, lent)
     while true {
       try rights.renew()
       try follower.poll { event in
@@ -102,20 +101,21 @@ struct Answers {
         chunk.put(event, tellsPosition: request.tellsPositions)
         guard chunk.isFull else { return }
         try rights.renew()
-        try tell(&chunk, told, lent)
+        try tell(&chunk, follower.position, lent)
       }
       for note in follower.takeDamage() { ShardProcess.say("reader", "damaged: \(note)") }
-      told = follower.positions
       let isQuiet = chunk.isEmpty
-      if !isQuiet || pace.isSilent { try tell(&chunk, told, lent) }
+      if !isQuiet || pace.isSilent { try tell(&chunk, follower.position, lent) }
+      // Reading goes on for long without finding anything, and the client may be gone.
+      if isQuiet, follower.isReading, lent.isClosed { return }
       if try pace.wait(isQuiet: isQuiet, lent) { return }
     }
   }
 
-  private func tell(_ chunk: inout AnswerChunk, _ vector: PositionVector, _ lent: LentConnection)
-    throws
-  {
-    let range = chunk.seal(at: vector.text, tag: lent.tag)
+  private func tell(
+    _ chunk: inout AnswerChunk, _ position: FollowPosition, _ lent: LentConnection
+  ) throws {
+    let range = chunk.seal(at: position.text, tag: lent.tag)
     try lent.send(chunk.memory, range)
     chunk.reset()
   }

@@ -139,9 +139,9 @@ import Testing
       line(3, stream: "imported"), line(4, stream: "retired"), line(5, stream: "live"),
       line(9, stream: "archived"),
     ]
-    let follower = Follower(try store.reader(), Selection(), behind: PositionVector())
+    let follower = Follower(try store.reader(), Selection(), behind: FollowPosition())
     #expect(try poll(follower, untilCount: all.count) == all)
-    let positions = follower.positions.positions
+    let positions = follower.position.vector.positions
     #expect(
       positions == [
         LogNumber(0): SequenceNumber(2), LogNumber(1): SequenceNumber(2),
@@ -153,10 +153,146 @@ import Testing
     #expect(try pollOnce(follower).isEmpty)
     // Behind a vector: the rest of each log, and all of those it does not name.
     let vector = PositionVector([LogNumber(0): SequenceNumber(3), LogNumber(1): SequenceNumber(1)])
-    let other = Follower(try store.reader(), Selection(), behind: vector)
+    let other = Follower(try store.reader(), Selection(), behind: FollowPosition(vector))
     #expect(
       try poll(other, untilCount: 4) == [all[2], all[3], all[4], all[6]])
     #expect(try pollOnce(other).isEmpty)
+  }
+
+  /// Why a poll was given up.
+  private struct Left: Error {}
+
+  @Test func `at each event another follower goes on, with none left out and none twice`() throws {
+    let store = try TestStore()
+    // The order of time is not that of the logs, and a third of it is archived.
+    var random = TestRandom(seed: 7)
+    var second = 0
+    for part in 0..<3 {
+      for log in UInt8(0)..<3 {
+        for _ in 0..<4 {
+          second += 1
+          try store.log(log).append([line(Int.random(in: 0..<1000, using: &random), stream: "s\(second)")])
+        }
+        if part > 0 { try store.log(log).startSegment() }
+      }
+      if part == 0 {
+        try store.sealAll()
+        try store.archive()
+      }
+    }
+    for log in UInt8(0)..<3 {
+      try store.log(log).prove()
+      try store.publish(log, store.log(log).sequence.value)
+    }
+    let reader = try store.reader()
+    let whole = Follower(reader, Selection(), behind: FollowPosition())
+    let all = try poll(whole, untilCount: 36)
+    #expect(Set(all).count == 36 && all.count == 36)
+    var late = 0
+    for cut in 0..<36 {
+      let first = Follower(reader, Selection(), behind: FollowPosition())
+      var seen: [String] = []
+      // In one step, or in two.
+      var position = FollowPosition()
+      if cut > 0 { position = try follow(first, cut, &seen) }
+      if cut > 9 {
+        position = try follow(
+          Follower(reader, Selection(), behind: try reread(position)), cut / 3, &seen)
+      }
+      // What comes meanwhile has the earliest time of all, and may be archived before it is followed.
+      late += 1
+      let new = line(-late, stream: "late\(late)")
+      try store.log(0).append([new])
+      try store.log(0).prove()
+      if cut % 5 == 0 {
+        try store.log(0).startSegment()
+        try store.log(0).prove()
+        try store.publish(0, store.log(0).sequence.value)
+        try store.archive()
+      }
+      try store.publish(0, store.log(0).sequence.value)
+      let rest = Follower(reader, Selection(), behind: try reread(position))
+      seen += try poll(rest, untilCount: 36 + late - seen.count)
+      #expect(seen.count == 36 + late && Set(seen).count == seen.count, "cut at \(cut)")
+      #expect(rest.position.reading == nil)
+    }
+  }
+
+  /// Follows until so many events more were seen; the position then.
+  private func follow(
+    _ follower: Follower<LinuxFileSystem>, _ count: Int, _ seen: inout [String]
+  ) throws -> FollowPosition {
+    var position = FollowPosition()
+    var left = count
+    do {
+      try follower.poll { event in
+        seen.append(String(decoding: event.bytes, as: UTF8.self))
+        position = follower.position
+        left -= 1
+        if left == 0 { throw Left() }
+      }
+    } catch is Left {}
+    return left == 0 ? position : follower.position
+  }
+
+  /// The position by way of its text.
+  private func reread(_ position: FollowPosition) throws -> FollowPosition {
+    let text = Array(position.text.utf8)
+    let read = FollowPosition(text.rawSpan)
+    return try #require(read)
+  }
+
+  @Test func `a read that has no time pauses, and its place is exact then`() throws {
+    let store = try TestStore()
+    for part in 0..<4 {
+      try store.log(0).append([line(10 * part, stream: "a"), line(10 * part + 5, stream: "b")])
+      try store.sealAll()
+      try store.archive()
+    }
+    try store.log(0).append([line(100, stream: "b")])
+    try store.publish(0, 9)
+    var selection = Selection()
+    selection.streams = [try Glob("b")]
+    let reader = try store.reader()
+    var follower = Follower(reader, selection, behind: FollowPosition())
+    var seen: [String] = []
+    var pauseCount = 0
+    for turn in 0..<100 where seen.count < 5 {
+      try follower.poll(for: 0) { event in seen.append(String(decoding: event.bytes, as: UTF8.self))
+      }
+      if follower.isReading { pauseCount += 1 }
+      if turn % 3 == 2 {
+        follower = Follower(reader, selection, behind: try reread(follower.position))
+      }
+    }
+    #expect(pauseCount > 2)
+    #expect(seen == [5, 15, 25, 35, 100].map { line($0, stream: "b") })
+  }
+
+  @Test func `in the middle of live events a position is exact, too`() throws {
+    let store = try TestStore()
+    try store.log(0).append([line(1)])
+    try store.log(1).append([line(1, stream: "b")])
+    try store.publish(0, 1)
+    try store.publish(1, 1)
+    let (follower, _) = try follow(store)
+    _ = try poll(follower, untilCount: 0)
+    try store.log(0).append([line(2), line(3)])
+    try store.log(0).append([line(4)])
+    try store.log(1).append([line(2, stream: "b"), line(3, stream: "b")])
+    try store.publish(0, 4)
+    try store.publish(1, 3)
+    var seen: [String] = []
+    var texts: [String] = []
+    for _ in 0..<1000 where seen.count < 5 {
+      try follower.poll { event in
+        seen.append(String(decoding: event.bytes, as: UTF8.self))
+        texts.append(follower.position.text)
+      }
+      System.sleep(nanoseconds: 5_000_000)
+    }
+    #expect(seen.count == 5)
+    #expect(texts == ["0:2,1:1", "0:3,1:1", "0:4,1:1", "0:4,1:2", "0:4,1:3"])
   }
 
   @Test func `who is ahead of a log is told nothing until it gets there`() throws {
@@ -164,13 +300,13 @@ import Testing
     try store.log(0).append([line(1)])
     try store.publish(0, 1)
     let vector = PositionVector([LogNumber(0): SequenceNumber(2)])
-    let follower = Follower(try store.reader(), Selection(), behind: vector)
+    let follower = Follower(try store.reader(), Selection(), behind: FollowPosition(vector))
     #expect(try pollOnce(follower).isEmpty)
     try store.log(0).append([line(2)])
     try store.log(0).append([line(3)])
     try store.publish(0, 3)
     #expect(try poll(follower, untilCount: 1) == [line(3)])
-    #expect(follower.positions.positions == [LogNumber(0): SequenceNumber(3)])
+    #expect(follower.position.vector.positions == [LogNumber(0): SequenceNumber(3)])
   }
 
   @Test func `only what is selected comes`() throws {

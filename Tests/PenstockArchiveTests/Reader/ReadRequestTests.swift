@@ -49,13 +49,45 @@ import Testing
       return
     }
     #expect(now.start == .now)
-    #expect(start.start == .behind(PositionVector()) && start.tellsPositions)
+    #expect(start.start == .behind(FollowPosition()) && start.tellsPositions)
     #expect(PositionVector().text == "start")
     let vector = PositionVector([
       LogNumber(0): SequenceNumber(12), LogNumber(17): SequenceNumber(3),
     ])
-    #expect(behind.start == .behind(vector))
+    #expect(behind.start == .behind(FollowPosition(vector)))
     #expect(vector.text == "0:12,17:3")
+  }
+
+  @Test("a place in the middle of a read is told and read whole, and nothing else is one")
+  func positions() throws {
+    let vector = PositionVector([LogNumber(0): SequenceNumber(12)])
+    let through = PositionVector([LogNumber(0): SequenceNumber(20), LogNumber(3): SequenceNumber(4)])
+    let key = EventKey(
+      time: Timestamp(seconds: 1_763_000_000, nanoseconds: 7), log: LogNumber(3),
+      sequence: SequenceNumber(2))
+    let position = FollowPosition(
+      vector, FollowPosition.Reading(through: through, last: key))
+    let text = "0:12;0:20,3:4;\(key.time.text);3:2"
+    #expect(position.text == text)
+    func read(_ text: String) -> FollowPosition? {
+      let bytes = Array(text.utf8)
+      return FollowPosition(bytes.rawSpan)
+    }
+    #expect(read(text) == position)
+    #expect(read("start;0:20;\(key.time.text);0:2")?.vector == PositionVector())
+    for length in 0..<text.utf8.count where length != 4 {
+      let cut = String(text.prefix(length))
+      #expect(read(cut)?.reading == nil, "\(cut)")
+    }
+    for wrong in [
+      text + ";", text + ",0:1", ";" + text, "0:12;;;", "0:12;0:20;\(key.time.text);start",
+      "0:12;0:20;yesterday;0:2", text.replacing("Z;", with: "z;"),
+    ] { #expect(read(wrong) == nil, "\(wrong)") }
+    // Of many logs it tells where the read began.
+    let many = PositionVector(
+      Dictionary(uniqueKeysWithValues: (0...200).map { (LogNumber($0), SequenceNumber(1_000_000)) }))
+    let long = FollowPosition(vector, FollowPosition.Reading(through: many, last: key))
+    #expect(long.text == vector.text)
   }
 
   @Test("a COPY names a log, and where in it")
