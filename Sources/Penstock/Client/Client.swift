@@ -48,13 +48,19 @@ public final class Client: Sendable {
     /// on to them.
     public var routesToOwners = true
     public var producer = Producer.none
+    /// How long a server that is followed may say nothing before another connection is made, in
+    /// milliseconds: it says something every 10 seconds.
+    public var followSilenceMilliseconds = 25_000
     public init() {}
   }
 
   private let loop: ClientLoop
   /// Nil once it was ended.
   private let thread: Mutex<LibraryThread?>
-  private let options: Options
+  let options: Options
+  /// For what is read: each read has a connection of its own (Client+Read.swift).
+  let addresses: [LineAddress]
+  let waiter: SocketWaiter
 
   /// Connects to a server.
   /// - Parameter addresses: where the server is reached; one is enough, of several any is tried
@@ -90,7 +96,10 @@ public final class Client: Sendable {
     precondition(options.connectTimeoutMilliseconds > 0)
     precondition(options.reconnectPauseMaxMilliseconds > 0)
     guard !addresses.isEmpty else { throw .invalid("a client needs an address") }
+    precondition(options.followSilenceMilliseconds > 0)
     self.options = options
+    self.addresses = addresses
+    waiter = try SocketWaiter()
     let producer: ClientProducer? =
       switch options.producer {
       case .none: nil
@@ -192,8 +201,10 @@ public final class Client: Sendable {
 
   // MARK: - The end
 
-  /// Ends the client. What waits for an answer is told `unknownOutcome`, what was not sent `closed`.
+  /// Ends the client. What waits for an answer is told `unknownOutcome`, what was not sent `closed`;
+  /// reads end with `closed`.
   public func close() {
+    waiter.close()
     let ending = thread.withLock { thread in
       defer { thread = nil }
       return thread

@@ -82,8 +82,9 @@ enum ReaderProcess {
       if count == Int64(-System.again) { return }
       guard count > 0 else { return link.end() }
       guard lent >= 0 else { continue }
-      guard let connection = LentConnection(
-        lent, Array(packet.prefix(Int(count))), link, desk.waiting)
+      guard
+        let connection = LentConnection(
+          lent, Array(packet.prefix(Int(count))), link, desk.waiting)
       else {
         _ = penstock_close(lent)
         continue

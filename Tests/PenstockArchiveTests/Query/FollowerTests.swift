@@ -171,7 +171,9 @@ import Testing
       for log in UInt8(0)..<3 {
         for _ in 0..<4 {
           second += 1
-          try store.log(log).append([line(Int.random(in: 0..<1000, using: &random), stream: "s\(second)")])
+          try store.log(log).append([
+            line(Int.random(in: 0..<1000, using: &random), stream: "s\(second)")
+          ])
         }
         if part > 0 { try store.log(log).startSegment() }
       }

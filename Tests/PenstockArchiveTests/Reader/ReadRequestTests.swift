@@ -61,7 +61,9 @@ import Testing
   @Test("a place in the middle of a read is told and read whole, and nothing else is one")
   func positions() throws {
     let vector = PositionVector([LogNumber(0): SequenceNumber(12)])
-    let through = PositionVector([LogNumber(0): SequenceNumber(20), LogNumber(3): SequenceNumber(4)])
+    let through = PositionVector([
+      LogNumber(0): SequenceNumber(20), LogNumber(3): SequenceNumber(4),
+    ])
     let key = EventKey(
       time: Timestamp(seconds: 1_763_000_000, nanoseconds: 7), log: LogNumber(3),
       sequence: SequenceNumber(2))
@@ -85,7 +87,8 @@ import Testing
     ] { #expect(read(wrong) == nil, "\(wrong)") }
     // Of many logs it tells where the read began.
     let many = PositionVector(
-      Dictionary(uniqueKeysWithValues: (0...200).map { (LogNumber($0), SequenceNumber(1_000_000)) }))
+      Dictionary(uniqueKeysWithValues: (0...200).map { (LogNumber($0), SequenceNumber(1_000_000)) })
+    )
     let long = FollowPosition(vector, FollowPosition.Reading(through: many, last: key))
     #expect(long.text == vector.text)
   }

@@ -47,6 +47,23 @@ import Testing
     // end
 
     // snippet
+    for try await event in try client.read("/orders/42", limit: 100) {
+      print("\(event.sequence): \(event.type) \(event.text)")
+    }
+    // end
+
+    // snippet
+    var position: String?
+    let events = try client.follow("app/*", from: position.map { .position($0) } ?? .beginning)
+    for try await event in events {
+      print("\(event.stream): \(event.text)")
+      if event.stream == "app/metrics" { break }
+    }
+    position = events.position
+    // end
+    #expect(position != nil)
+
+    // snippet
     do {
       try await client.put([NewEvent(stream: "app/web", payload: "once or not at all")])
     } catch StoreError.unknownOutcome(let reason) {

@@ -75,6 +75,24 @@ final class FakeConnection {
     _ = unsafe bytes.withUnsafeBytes { unsafe penstock_write(descriptor, $0.baseAddress, $0.count) }
   }
 
+  /// Writes all of it, as fast as the peer takes it.
+  func writeAll(_ text: String) {
+    let bytes = Array(text.utf8)
+    var start = 0
+    while start < bytes.count {
+      let sent = unsafe bytes[start...].withUnsafeBytes {
+        unsafe penstock_send(descriptor, $0.baseAddress, $0.count)
+      }
+      if sent >= 0 {
+        start += Int(sent)
+      } else if penstock_await(descriptor, true, FakeConnection.patience)
+        & Int32(PENSTOCK_WRITABLE) == 0
+      {
+        return
+      }
+    }
+  }
+
   func sayHello(shard: Int = 0, shards: Int = 1) throws {
     let line = try readLine()
     guard line == "HELLO penstock/1" else { throw Silence(received: line) }
