@@ -26,7 +26,7 @@ public final class Client: Sendable {
     case none
     /// A name nobody else has.
     case random
-    /// This name, 1 to 60 visible ASCII characters. Of two clients with one name the later one counts,
+    /// This name, 1 to 60 visible ASCII characters without "|". Of two clients with one name the later one counts,
     /// so that a program that was started again takes over from itself.
     case named(String)
   }

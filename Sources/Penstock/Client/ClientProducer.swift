@@ -5,11 +5,16 @@
 //     epoch    = 1*19DIGIT                            ; Unix milliseconds when the client was made
 //     counter  = " counter=" 1*19DIGIT                ; of a PUT or COMMIT, behind the byte count
 //
-// A counter that was stored before gets the first answer again. Each connection of a client counts for
-// itself, under a name of its own: the one to shard N adds ".N" to the name. A producer the server has
-// forgotten goes on with a later epoch, and what was in doubt by then stays so.
+// A counter that was stored before gets the first answer again. So two clients must never count alike:
+// those of one process never have one epoch, and each begins to count at random, so that even two
+// processes that take one name in one millisecond are not given each other's answers.
+//
+// Each connection of a client counts for itself, under a name of its own: the one to shard N adds "|N"
+// to the name, which no name of a caller's holds. A producer the server has forgotten goes on with a
+// later epoch, and what was in doubt by then stays so.
 
 internal import PenstockCore
+internal import Synchronization
 
 /// What a client's requests are told apart by across its connections.
 struct ClientProducer: Sendable {
@@ -27,25 +32,37 @@ struct ClientProducer: Sendable {
   /// - Parameter name: nil for a random one.
   init(name: String?) throws(StoreError) {
     self.name = name ?? "client-" + Hexadecimal.text(System.random(), digits: 16)
-    epoch = ClientProducer.now()
+    epoch = ClientProducer.nextEpoch()
     guard (1...ClientProducer.nameByteCountMax).contains(self.name.utf8.count),
-      self.name.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+      self.name.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != ClientProducer.separator })
     else {
       throw .invalid(
-        "a producer's name has 1 to \(ClientProducer.nameByteCountMax) visible ASCII characters; "
-          + "'\(self.name)' has not")
+        "a producer's name has 1 to \(ClientProducer.nameByteCountMax) visible ASCII characters and "
+          + "no '|'; '\(self.name)' has not")
     }
   }
 
-  /// Unix milliseconds.
-  static func now() -> Int64 {
+  /// Stands between a name and the number of a shard.
+  private static let separator = UInt8(ascii: "|")
+
+  private static let lastEpoch = Mutex<Int64>(0)
+
+  /// Unix milliseconds, and later than any epoch this process took before.
+  static func nextEpoch() -> Int64 {
     let now = System.now()
-    return now.seconds * 1000 + Int64(now.nanoseconds / 1_000_000)
+    let milliseconds = now.seconds * 1000 + Int64(now.nanoseconds / 1_000_000)
+    return lastEpoch.withLock { last in
+      last = max(milliseconds, last + 1)
+      return last
+    }
   }
+
+  /// What counting begins behind: at random, below 2^32.
+  static func counterBefore() -> UInt64 { System.random() >> 32 }
 
   /// The request that names it, for a connection to this shard; nil for the plain one.
   func request(shard: Int?, epoch: Int64) -> [UInt8] {
-    Array("PRODUCER \(name)\(shard.map { ".\($0)" } ?? "") \(epoch)\n".utf8)
+    Array("PRODUCER \(name)\(shard.map { "|\($0)" } ?? "") \(epoch)\n".utf8)
   }
 
   /// The option of a counted request.

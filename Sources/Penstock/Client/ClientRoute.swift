@@ -45,7 +45,7 @@ final class ClientRoute {
   private(set) var connection: ClientConnection?
   private var requests = RouteQueue()
   private var lastTag = 0
-  private var lastCounter: UInt64 = 0
+  private var lastCounter = ClientProducer.counterBefore()
   private var epoch: Int64
   /// The server has forgotten the producer, and all epochs up to this: once nothing is in flight that
   /// was counted in the present one, a later one is taken.
@@ -300,7 +300,7 @@ final class ClientRoute {
     try connection.send()
     guard !requests.hasInFlight, now >= busyUntil else { return }
     requests.forgetCounters("the server has forgotten the producer")
-    epoch = max(ClientProducer.now(), floor + 1, epoch + 1)
+    epoch = max(ClientProducer.nextEpoch(), floor + 1, epoch + 1)
     forgottenEpoch = nil
     readyBy = now + settings.connectNanoseconds
     try nameProducer(connection)

@@ -96,10 +96,10 @@ import Testing
         try connection.sayHello(shard: shard, shards: 2)
         // Each connection counts for itself.
         let producer = try connection.readLine()
-        #expect(producer.hasPrefix("PRODUCER me.\(shard) "))
+        #expect(producer.hasPrefix("PRODUCER me|\(shard) "))
         connection.write("OK\n")
         let commit = try connection.readRequest()
-        #expect(commit.verb == "COMMIT" && commit.counter == 1)
+        #expect(commit.verb == "COMMIT" && commit.counter != nil)
         connection.acknowledge(commit, shard: shard)
       })
     var options = Client.Options()

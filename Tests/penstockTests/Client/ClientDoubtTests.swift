@@ -1,0 +1,64 @@
+import Foundation
+import Penstock
+import Synchronization
+import Testing
+
+/// What a client says of requests whose fate could be mistaken.
+@Suite(.ownThreads) struct ClientDoubtTests {
+  private func connect(
+    _ server: ScriptedServer, _ change: (inout Client.Options) -> Void = { _ in }
+  ) async throws -> Client {
+    var options = Client.Options()
+    options.patienceMilliseconds = 20_000
+    change(&options)
+    return try await Client.connect(to: [LineAddress(url: server.url)], options: options)
+  }
+
+  private func event(_ payload: String) -> NewEvent { NewEvent(stream: "s", payload: payload) }
+
+  /// Two producers that count alike under one name and epoch are given each other's answers.
+
+  @Test func `no two clients of one name count alike`() async throws {
+    let told = Mutex<(epochs: Set<String>, counters: Set<Int>)>(([], []))
+    let script: ScriptedServer.Script = { connection in
+      try connection.sayHello()
+      let epoch = try connection.readLine().split(separator: " ").last.map(String.init)
+      connection.write("OK shard=0 producer\n")
+      let put = try connection.readRequest()
+      told.withLock { told in
+        told.epochs.insert(epoch ?? "")
+        told.counters.insert(put.counter ?? 0)
+      }
+      connection.acknowledge(put)
+    }
+    let server = ScriptedServer(script, script, script, script, script, script, script, script)
+    let address = try LineAddress(url: server.url)
+    try await withThrowingTaskGroup { group in
+      for number in 0..<8 {
+        group.addTask {
+          var options = Client.Options()
+          options.producer = .named("me")
+          try await Client.withConnection(to: [address], options: options) { client in
+            _ = try await client.put([event("\(number)")])
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    try server.finish()
+    #expect(told.withLock { $0.epochs.count } == 8)
+    #expect(told.withLock { $0.counters.count } == 8)
+  }
+
+  @Test func `a name cannot be that of another client's way to a shard`() async throws {
+    var options = Client.Options()
+    options.producer = .named("me|1")
+    let error = await #expect(throws: StoreError.self) {
+      _ = try await Client.connect(to: [.standard], options: options)
+    }
+    guard case .invalid = error else {
+      Issue.record("\(error as Any)")
+      return
+    }
+  }
+}
