@@ -75,8 +75,14 @@ struct ClientProducer: Sendable {
     return min(text.split(separator: "=").last.flatMap { Int64($0) } ?? 0, Int64.max / 2)
   }
 
-  /// Whether an error leaves open what became of a request that had been sent before.
-  static func leavesDoubt(_ code: String) -> Bool {
-    ["unknown-producer", "counter-too-old", "fenced"].contains(code)
-  }
+  /// Whether a refusal says that a request that had been sent before was not stored either: it is of
+  /// the events or the conditions themselves, at which a server looks behind the counter. Any other
+  /// may have come before the counter was looked at.
+  static func settlesDoubt(_ code: String) -> Bool { codesBehindCounter.contains(code) }
+
+  private static let codesBehindCounter: Set<String> = [
+    "no-events", "unterminated", "bad-time", "bad-stream", "bad-type", "bad-attribute",
+    "bad-escape", "no-payload", "bad-payload", "journal", "reserved", "bad-condition",
+    "not-a-journal", "journal-time", "several-shards", "too-old",
+  ]
 }

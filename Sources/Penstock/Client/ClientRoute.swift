@@ -377,7 +377,7 @@ final class ClientRoute {
     default:
       let floor = settings.producer == nil ? nil : ClientProducer.floor(code, text)
       if let floor { forgottenEpoch = max(floor, forgottenEpoch ?? 0) }
-      if request.isInDoubt, ClientProducer.leavesDoubt(code) {
+      if request.isInDoubt, !ClientProducer.settlesDoubt(code) {
         request.fail(.unknownOutcome("\(code): \(text)"))
       } else if floor != nil, request.isStore {
         putOff(request, now)

@@ -61,4 +61,41 @@ import Testing
       return
     }
   }
+
+  @Test(arguments: [
+    ("forbidden", true), ("unauthorized", true), ("too-large", true), ("line-too-long", true),
+    ("epoch-ahead", true), ("not-served", true), ("fenced", true), ("bad-type", false),
+    ("too-old", false),
+  ])
+  func `a refusal of what is in doubt says only what it proves`(_ code: String, _ isOpen: Bool)
+    async throws
+  {
+    let server = ScriptedServer(
+      { connection in
+        try connection.sayHello()
+        _ = try connection.readLine()
+        connection.write("OK shard=0 producer\n")
+        _ = try connection.readRequest()
+      },
+      { connection in
+        try connection.sayHello()
+        _ = try connection.readLine()
+        connection.write("OK shard=0 producer\n")
+        let again = try connection.readRequest()
+        connection.write("ERR \(code) \(again.tag) no\n")
+        // What was not sent before is certainly not stored.
+        let fresh = try connection.readRequest()
+        connection.write("ERR \(code) \(fresh.tag) no\n")
+      })
+    let client = try await connect(server) { $0.producer = .named("me") }
+    for isDoubtful in [isOpen, false] {
+      let error = await #expect(throws: StoreError.self) { try await client.put([event("x")]) }
+      if case .unknownOutcome = error {
+        #expect(isDoubtful)
+      } else {
+        #expect(!isDoubtful, "\(error as Any)")
+      }
+    }
+    try server.finish()
+  }
 }
