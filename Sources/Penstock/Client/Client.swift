@@ -51,6 +51,9 @@ public final class Client: Sendable {
     /// How long a server that is followed may say nothing before another connection is made, in
     /// milliseconds: it says something every 10 seconds.
     public var followSilenceMilliseconds = 25_000
+    /// The secret that a server with tokens wants, 1 to 128 printable bytes without a space; nil says
+    /// none. It goes over the connection as it is.
+    public var token: String?
     public init() {}
   }
 
@@ -66,7 +69,7 @@ public final class Client: Sendable {
   /// - Parameter addresses: where the server is reached; one is enough, of several any is tried
   ///   first. Names are looked up when a connection is made.
   /// - Throws: `unreachable` when there is nobody at any of them, `refused` when the server does not
-  ///   know producers.
+  ///   know producers, or wants another token; `invalid` for a token or a producer's name that is none.
   public static func connect(to addresses: [LineAddress], options: Options = Options())
     async throws -> Client
   {
@@ -97,6 +100,9 @@ public final class Client: Sendable {
     precondition(options.reconnectPauseMaxMilliseconds > 0)
     guard !addresses.isEmpty else { throw .invalid("a client needs an address") }
     precondition(options.followSilenceMilliseconds > 0)
+    if let token = options.token, !AccessToken.canBeSaid(Array(token.utf8)) {
+      throw .invalid("\(LineClientError.badToken)")
+    }
     self.options = options
     self.addresses = addresses
     waiter = try SocketWaiter()
@@ -113,10 +119,10 @@ public final class Client: Sendable {
           options.requestsInFlightMax,
           producer == nil ? options.requestsInFlightMax : ClientProducer.requestsInFlightMax),
         bytesInFlightMax: options.bytesInFlightMax,
-        patienceNanoseconds: Int64(options.patienceMilliseconds) * 1_000_000,
-        connectNanoseconds: Int64(options.connectTimeoutMilliseconds) * 1_000_000,
-        pauseNanosecondsMax: Int64(options.reconnectPauseMaxMilliseconds) * 1_000_000,
-        routesToOwners: options.routesToOwners, producer: producer))
+        patienceNanoseconds: Milliseconds.nanoseconds(options.patienceMilliseconds),
+        connectNanoseconds: Milliseconds.nanoseconds(options.connectTimeoutMilliseconds),
+        pauseNanosecondsMax: Milliseconds.nanoseconds(options.reconnectPauseMaxMilliseconds),
+        routesToOwners: options.routesToOwners, token: options.token, producer: producer))
     self.loop = loop
     thread = Mutex(try LibraryThread { loop.run() })
   }

@@ -16,6 +16,7 @@ struct ClientSettings: Sendable {
   var connectNanoseconds: Int64
   var pauseNanosecondsMax: Int64
   var routesToOwners: Bool
+  var token: String?
   var producer: ClientProducer?
 }
 

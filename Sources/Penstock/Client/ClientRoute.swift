@@ -179,13 +179,18 @@ final class ClientRoute {
   }
 
   private func greet(_ connection: ClientConnection) throws(ClientConnection.Failure) {
-    connection.append(
-      Array((goal == .search ? "HELLO penstock/1 moved\n" : "HELLO penstock/1\n").utf8))
+    let token = settings.token.map { " token=" + $0 } ?? ""
+    let moved = goal == .search ? " moved" : ""
+    connection.append(Array("HELLO penstock/1\(moved)\(token)\n".utf8))
     phase = .hello
     try connection.send()
   }
 
   private func takeHello(_ answer: LineAnswer, _ now: Int64) throws(ClientConnection.Failure) {
+    if case .refused(let code, let text) = answer {
+      requests.failAll("HELLO was refused: \(code): \(text)", .refused(code: code, text: text))
+      throw ClientConnection.Failure(reason: "it refused HELLO: \(code): \(text)")
+    }
     guard let connection, case .hello(let number, let count) = answer else {
       throw ClientConnection.Failure(reason: "it did not answer HELLO as penstock/1 does")
     }

@@ -98,4 +98,41 @@ import Testing
     }
     try server.finish()
   }
+
+  @Test func `a token is said to every shard, and a server that wants another says so`()
+    async throws
+  {
+    let server = ScriptedServer(
+      { connection in
+        try connection.expect("HELLO penstock/1 token=s3cret", "OK penstock/1 shard=0 shards=1")
+        connection.acknowledge(try connection.readRequest())
+      },
+      { connection in
+        try connection.expect(
+          "HELLO penstock/1 token=s3cret", "ERR unauthorized this server wants one of its tokens")
+      })
+    let client = try await connect(server) { $0.token = "s3cret" }
+    try await client.put([event("x")])
+    await #expect(
+      throws: StoreError.refused(
+        code: "unauthorized", text: "this server wants one of its tokens")
+    ) { try await client.put([event("y")]) }
+    try server.finish()
+    let without = ScriptedServer { connection in
+      try connection.expect("HELLO penstock/1", "ERR unauthorized say who you are")
+    }
+    await #expect(throws: StoreError.refused(code: "unauthorized", text: "say who you are")) {
+      _ = try await connect(without)
+    }
+    try without.finish()
+  }
+
+  @Test(arguments: ["", "two words", "\n", String(repeating: "x", count: 129)])
+  func `what no token can be is not sent`(_ text: String) async throws {
+    var options = Client.Options()
+    options.token = text
+    await #expect(
+      throws: StoreError.invalid("a token is 1 to 128 printable bytes without a space")
+    ) { _ = try await Client.connect(to: [.standard], options: options) }
+  }
 }
