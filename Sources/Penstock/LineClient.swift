@@ -292,7 +292,7 @@ public struct LineClient: ~Copyable {
     request.copy(hello.rawSpan, to: 0)
     try send(0..<hello.count)
     let deadline =
-      System.monotonicNanoseconds() + Int64(options.helloTimeoutMilliseconds) * 1_000_000
+      System.monotonicNanoseconds() + Milliseconds.nanoseconds(options.helloTimeoutMilliseconds)
     while state == .hello {
       let left = (deadline - System.monotonicNanoseconds()) / 1_000_000
       guard left > 0 else { throw .noHello(address) }

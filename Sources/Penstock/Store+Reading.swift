@@ -48,7 +48,7 @@ public final class EventFollower: AsyncSequence, AsyncIteratorProtocol {
   /// The next event; nil when none has become durable within so many milliseconds.
   /// - Throws: `failed` when the store cannot be read.
   public func next(waiting milliseconds: Int) throws(StoreError) -> Event? {
-    let deadline = System.monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
+    let deadline = System.monotonicNanoseconds() + Milliseconds.nanoseconds(milliseconds)
     while true {
       if let event = try poll() { return event }
       if System.monotonicNanoseconds() >= deadline { return nil }

@@ -224,7 +224,7 @@ public final class Client: Sendable {
   // MARK: - Requests
 
   private var deadline: Int64 {
-    System.monotonicNanoseconds() + Int64(options.patienceMilliseconds) * 1_000_000
+    System.monotonicNanoseconds() + Milliseconds.nanoseconds(options.patienceMilliseconds)
   }
 
   private func store(_ parts: Transaction.Parts) async throws -> Receipt {

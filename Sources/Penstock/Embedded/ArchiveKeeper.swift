@@ -50,7 +50,7 @@ enum StoreArchiver {
       throw .file(error)
     }
     var archiver = try Archiver(files, place.layout, store: place.store, settings: settings)
-    let deadline = System.monotonicNanoseconds() + Int64(milliseconds) * 1_000_000
+    let deadline = System.monotonicNanoseconds() + Milliseconds.nanoseconds(milliseconds)
     while true {
       let pass = try archiver.pass()
       for damage in pass.damage { place.options.notices("archiver: \(damage)") }

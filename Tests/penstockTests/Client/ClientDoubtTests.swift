@@ -17,7 +17,6 @@ import Testing
   private func event(_ payload: String) -> NewEvent { NewEvent(stream: "s", payload: payload) }
 
   /// Two producers that count alike under one name and epoch are given each other's answers.
-
   @Test func `no two clients of one name count alike`() async throws {
     let told = Mutex<(epochs: Set<String>, counters: Set<Int>)>(([], []))
     let script: ScriptedServer.Script = { connection in
@@ -62,6 +61,7 @@ import Testing
     }
   }
 
+  /// The answer is lost, and then the same request is refused before its counter was looked at.
   @Test(arguments: [
     ("forbidden", true), ("unauthorized", true), ("too-large", true), ("line-too-long", true),
     ("epoch-ahead", true), ("not-served", true), ("fenced", true), ("bad-type", false),
@@ -134,5 +134,20 @@ import Testing
     await #expect(
       throws: StoreError.invalid("a token is 1 to 128 printable bytes without a space")
     ) { _ = try await Client.connect(to: [.standard], options: options) }
+  }
+
+  @Test func `the longest waits are no trap`() async throws {
+    let server = ScriptedServer { connection in
+      try connection.sayHello()
+      connection.acknowledge(try connection.readRequest())
+    }
+    let client = try await connect(server) { options in
+      options.patienceMilliseconds = .max
+      options.connectTimeoutMilliseconds = .max
+      options.reconnectPauseMaxMilliseconds = .max
+    }
+    try await client.put([event("x")])
+    client.close()
+    try server.finish()
   }
 }
