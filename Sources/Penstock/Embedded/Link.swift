@@ -60,10 +60,13 @@ final class Link: @unchecked Sendable {
   private func enter() throws(StoreError) {
     if isForked { throw .forked }
     gate.lock()
-    guard let failure else { return }
+    guard let refusal else { return }
     gate.unlock()
-    throw failure
+    throw refusal
   }
+
+  /// Why nothing more is taken. What was taken before the end began is still stored.
+  private var refusal: StoreError? { failure ?? (isClosing ? .closed : nil) }
 
   // MARK: - Threads
 
@@ -96,7 +99,7 @@ final class Link: @unchecked Sendable {
     try enter()
     defer { gate.unlock() }
     while true {
-      if let failure { throw failure }
+      if let refusal { throw refusal }
       switch filling.append(request, eventCount: eventCount) {
       case .placed(let ticket, _):
         filling.isAwaited = true
@@ -111,18 +114,21 @@ final class Link: @unchecked Sendable {
   func flush() throws(StoreError) {
     try enter()
     defer { gate.unlock() }
+    if let lost = settleAll() { throw lost }
+  }
+
+  /// Waits until everything taken so far is durable; tells what is not.
+  private func settleAll() -> StoreError? {
     if let last = filling.tickets.last ?? inFlight.last { _ = wait(for: last) }
-    if let lost = lostUnawaited ?? failure {
-      lostUnawaited = nil
-      throw lost
-    }
+    defer { lostUnawaited = nil }
+    return lostUnawaited ?? failure
   }
 
   private func place(_ fields: EventFields, _ payload: RawSpan) throws(StoreError)
     -> (Ticket, Int)
   {
     while true {
-      if let failure { throw failure }
+      if let refusal { throw refusal }
       switch try filling.put(fields, payload) {
       case .placed(let ticket, let index): return (ticket, index)
       case .larger: try enlarge()
@@ -349,11 +355,10 @@ final class Link: @unchecked Sendable {
   /// - Throws: what was not stored.
   func close() throws(StoreError) {
     if isForked { return }
-    var trouble: StoreError?
-    do throws(StoreError) { try flush() } catch { trouble = error }
     gate.lock()
     let isFirst = !isClosing
     isClosing = true
+    let trouble = settleAll()
     fail(.closed)
     let threads = helpers
     helpers = []
@@ -375,7 +380,7 @@ final class Link: @unchecked Sendable {
   private func sendForAll() {
     gate.lock()
     defer { gate.unlock() }
-    while !isClosing, failure == nil {
+    while failure == nil {
       guard !filling.isEmpty, canSend else {
         gate.wait(.sender)
         continue
@@ -390,7 +395,7 @@ final class Link: @unchecked Sendable {
   private func readForAll() {
     gate.lock()
     defer { gate.unlock() }
-    while !isClosing, failure == nil {
+    while failure == nil {
       if unawaitedInFlight > 0, !isReading {
         readOnce()
       } else {
