@@ -8,7 +8,8 @@
 
 internal import PenstockCore
 
-/// A transaction being put together. Used by one thread, inside the closure it was given to.
+/// A transaction being put together. Used by one thread or task, inside the closure it was given
+/// to.
 public final class Transaction {
   /// Event lines, each with its LF.
   private var lines: [UInt8] = []
@@ -78,9 +79,11 @@ public final class Transaction {
     }
     if fields.isJournal, case .given(let stream, _, _) = fields {
       _ = try Transaction.encoded(journal: stream)
+      try append(fields, payload)
       if firstJournal == nil { firstJournal = stream }
+    } else {
+      try append(fields, payload)
     }
-    try append(fields, payload)
     isOfJournals = fields.isJournal
     eventCount += 1
   }
@@ -127,18 +130,52 @@ public final class Transaction {
 
   /// Puts events together that are taken back, alone, when `body` throws; what it throws is thrown
   /// on. When it returns they are part of this transaction.
+  @_disfavoredOverload
   public func transaction<Value>(_ body: (Transaction) throws -> Value) throws -> Value {
     try check()
-    let before = (lines.count, eventCount, conditions.count, isOfJournals, firstJournal)
+    let before = mark
     do {
       return try body(self)
     } catch {
-      lines.removeLast(lines.count - before.0)
-      eventCount = before.1
-      conditions.removeLast(conditions.count - before.2)
-      (isOfJournals, firstJournal) = (before.3, before.4)
+      rollBack(to: before)
       throw error
     }
+  }
+
+  /// The same for tasks: `body` may await. It alone uses the transaction until it is done.
+  nonisolated(nonsending) public func transaction<Value>(
+    _ body: nonisolated(nonsending) (Transaction) async throws -> Value
+  ) async throws -> Value {
+    try check()
+    let before = mark
+    do {
+      return try await body(self)
+    } catch {
+      rollBack(to: before)
+      throw error
+    }
+  }
+
+  /// How far it has been put together.
+  private struct Mark {
+    var byteCount: Int
+    var eventCount: Int
+    var conditionByteCount: Int
+    var isOfJournals: Bool?
+    var firstJournal: String?
+  }
+
+  private var mark: Mark {
+    Mark(
+      byteCount: lines.count, eventCount: eventCount, conditionByteCount: conditions.count,
+      isOfJournals: isOfJournals, firstJournal: firstJournal)
+  }
+
+  private func rollBack(to mark: Mark) {
+    lines.removeLast(lines.count - mark.byteCount)
+    eventCount = mark.eventCount
+    conditions.removeLast(conditions.count - mark.conditionByteCount)
+    (isOfJournals, firstJournal) = (mark.isOfJournals, mark.firstJournal)
   }
 
   // MARK: - The request

@@ -109,8 +109,7 @@ public final class Writer: Sendable {
     }
   }
 
-  /// Stores an event and suspends the task until it is on stable storage. The stream is no journal:
-  /// those take transactions.
+  /// Stores an event and suspends the task until it is on stable storage.
   @discardableResult
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
@@ -118,13 +117,9 @@ public final class Writer: Sendable {
   ) async throws(StoreError) -> Receipt {
     let fields = EventFields.given(stream: stream, type: type, attributes: attributes)
     guard !fields.isJournal else {
-      return try await LibraryThread.run { [self] in
-        do throws(StoreError) {
-          return .success(try put(fields, payload.rawSpan, .synced))
-        } catch {
-          return .failure(error)
-        }
-      }
+      let transaction = Transaction(link.isForked)
+      try transaction.put(fields, payload.rawSpan)
+      return try await commitSuspending(transaction)
     }
     let (answer, index) = try await link.putSuspending(fields, payload)
     return try Writer.receipt(answer, index)
@@ -153,9 +148,21 @@ public final class Writer: Sendable {
   /// The last event of a journal.
   /// - Throws: `ownedElsewhere`, `invalid`, `closed`, `forked`, `writerLost`.
   public func head(of journal: String) throws(StoreError) -> Head {
-    let name = try Transaction.encoded(journal: journal)
-    let request = Array("HEAD ".utf8) + name + [Byte.lineFeed]
-    let answer = try link.ask(request.rawSpan, eventCount: 0)
+    let request = try Writer.headRequest(journal)
+    return try Writer.head(try link.ask(request.rawSpan, eventCount: 0), journal)
+  }
+
+  /// The last event of a journal; the task is suspended until it is known.
+  public func head(of journal: String) async throws(StoreError) -> Head {
+    let request = try Writer.headRequest(journal)
+    return try Writer.head(try await link.askSuspending(request, eventCount: 0), journal)
+  }
+
+  private static func headRequest(_ journal: String) throws(StoreError) -> [UInt8] {
+    Array("HEAD ".utf8) + (try Transaction.encoded(journal: journal)) + [Byte.lineFeed]
+  }
+
+  private static func head(_ answer: LineAnswer, _ journal: String) throws(StoreError) -> Head {
     guard case .head(let last, let at) = answer else { throw StoreError(answer, journal: journal) }
     return Head(last: last, at: at)
   }
@@ -169,6 +176,8 @@ public final class Writer: Sendable {
   ///   in its journals, that came after it.
   /// - Returns: what `body` returned, and where the events are stored; no receipt without events.
   /// - Throws: what `body` throws, or a `StoreError`: `conflict`, `tooOld`, `ownedElsewhere`, ….
+  // In a task the other form is meant, also where the closure awaits nothing.
+  @_disfavoredOverload
   @discardableResult
   public func transaction<Value>(
     since position: UInt64? = nil, _ body: (Transaction) throws -> Value
@@ -181,9 +190,38 @@ public final class Writer: Sendable {
     return (value, try commit(transaction))
   }
 
+  /// The same for tasks: `body` may await, and the task, not its thread, waits until the events are on
+  /// stable storage. Once `body` has returned they are stored also when the task is cancelled.
+  @discardableResult
+  nonisolated(nonsending) public func transaction<Value>(
+    since position: UInt64? = nil,
+    _ body: nonisolated(nonsending) (Transaction) async throws -> Value
+  ) async throws -> (value: Value, receipt: Receipt?) {
+    let transaction = Transaction(link.isForked)
+    transaction.since = position
+    defer { transaction.end() }
+    let value = try await body(transaction)
+    guard transaction.eventCount > 0 else { return (value, nil) }
+    return (value, try await commitSuspending(transaction))
+  }
+
   private func commit(_ transaction: Transaction) throws(StoreError) -> Receipt {
     let request = try transaction.request()
     let answer = try link.ask(request.rawSpan, eventCount: transaction.eventCount)
+    return try Writer.receipt(answer, of: transaction)
+  }
+
+  nonisolated(nonsending) private func commitSuspending(_ transaction: Transaction)
+    async throws(StoreError) -> Receipt
+  {
+    let request = try transaction.request()
+    let answer = try await link.askSuspending(request, eventCount: transaction.eventCount)
+    return try Writer.receipt(answer, of: transaction)
+  }
+
+  private static func receipt(_ answer: LineAnswer, of transaction: Transaction)
+    throws(StoreError) -> Receipt
+  {
     guard case .stored(let stored) = answer else {
       throw StoreError(answer, journal: transaction.firstJournal)
     }

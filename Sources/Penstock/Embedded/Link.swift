@@ -83,10 +83,11 @@ final class Link: @unchecked Sendable {
   func putUnawaited(_ fields: EventFields, _ payload: RawSpan) throws(StoreError) {
     try enter()
     defer { gate.unlock() }
-    if helpers.isEmpty { try startHelpers() }
+    try startHelpers()
     let byteCount = filling.byteCount
     let (ticket, _) = try place(fields, payload)
     ticket.isUnawaited = true
+    ticket.isToldByFlush = true
     if byteCount == 0
       || byteCount < Link.lingerByteCount && filling.byteCount >= Link.lingerByteCount
     {
@@ -177,22 +178,38 @@ final class Link: @unchecked Sendable {
   func putSuspending(_ fields: EventFields, _ payload: [UInt8]) async throws(StoreError)
     -> (LineAnswer, Int)
   {
+    let (ticket, index) = try await placeForTask { box throws(StoreError) in
+      try box.put(fields, payload.rawSpan)
+    }
+    return (try await outcome(of: ticket).get(), index)
+  }
+
+  /// Sends a whole request; the task is suspended until its answer is there.
+  func askSuspending(_ request: [UInt8], eventCount: Int) async throws(StoreError) -> LineAnswer {
+    let (ticket, _) = try await placeForTask { box throws(StoreError) in
+      box.append(request.rawSpan, eventCount: eventCount)
+    }
+    return try await outcome(of: ticket).get()
+  }
+
+  private func placeForTask(_ take: (Outbox) throws(StoreError) -> Outbox.Taken)
+    async throws(StoreError) -> (Ticket, Int)
+  {
     while true {
-      if let (ticket, index) = try placeForTask(fields, payload) {
-        return (try await outcome(of: ticket).get(), index)
-      }
+      if let placed = try placeNow(take) { return placed }
       await withCheckedContinuation { task in waitForRoom(task) }
     }
   }
 
-  private func placeForTask(_ fields: EventFields, _ payload: [UInt8]) throws(StoreError)
+  /// Places what a task has; nil when what is there has to be sent first.
+  private func placeNow(_ take: (Outbox) throws(StoreError) -> Outbox.Taken) throws(StoreError)
     -> (Ticket, Int)?
   {
     try enter()
     defer { gate.unlock() }
-    if helpers.isEmpty { try startHelpers() }
+    try startHelpers()
     while true {
-      switch try filling.put(fields, payload.rawSpan) {
+      switch try take(filling) {
       case .placed(let ticket, let index):
         ticket.isUnawaited = true
         filling.isAwaited = true
@@ -219,7 +236,9 @@ final class Link: @unchecked Sendable {
   private func waitForRoom(_ task: CheckedContinuation<Void, Never>) {
     gate.lock()
     defer { gate.unlock() }
-    if isSending { roomTasks.append(task) } else { task.resume() }
+    // What is there is sent some time, and whoever sends it wakes those that wait here.
+    guard failure == nil, !filling.isEmpty else { return task.resume() }
+    roomTasks.append(task)
     gate.wake(.sender)
   }
 
@@ -316,7 +335,7 @@ final class Link: @unchecked Sendable {
   private func settle(_ ticket: Ticket, _ outcome: Ticket.Outcome) {
     ticket.outcome = outcome
     if ticket.isUnawaited, ticket.isSent { unawaitedInFlight -= 1 }
-    if ticket.isUnawaited, lostUnawaited == nil {
+    if ticket.isToldByFlush, lostUnawaited == nil {
       switch outcome {
       case .success(.stored): break
       case .success(let answer): lostUnawaited = StoreError(answer, journal: nil)
@@ -372,9 +391,9 @@ final class Link: @unchecked Sendable {
   // MARK: - What nobody waits for
 
   private func startHelpers() throws(StoreError) {
-    let sender = try LibraryThread { [self] in sendForAll() }
-    helpers.append(sender)
-    helpers.append(try LibraryThread { [self] in readForAll() })
+    if helpers.isEmpty { helpers.append(try LibraryThread { [self] in sendForAll() }) }
+    // The second may have failed the last time.
+    if helpers.count == 1 { helpers.append(try LibraryThread { [self] in readForAll() }) }
   }
 
   private func sendForAll() {

@@ -18,6 +18,8 @@ final class Ticket {
   var isSent = false
   /// Whether it holds an event that no thread waits for.
   var isUnawaited = false
+  /// Whether it holds an event whose loss only `flush` and `close` can tell.
+  var isToldByFlush = false
   /// Tasks that wait for it.
   var tasks: [CheckedContinuation<Outcome, Never>] = []
 }

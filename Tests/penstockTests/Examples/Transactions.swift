@@ -42,4 +42,23 @@ private struct NoDiscount: Error {}
     // end
     #expect(try store.read().map(\.type) == ["Placed", "Paid", "Shipped"])
   }
+
+  @Test(.ownThreads) func ofTasks() async throws {
+    let folder = try StoreFolder()
+    let store = try folder.open()
+    let writer = try await store.writer()
+    func price(of article: String) async -> Int { 3 }
+
+    // snippet
+    let position = try await writer.head(of: "/orders/42").at
+    let (total, _) = try await writer.transaction(since: position) { tx in
+      let total = await price(of: "A1") * 4
+      try tx.put(stream: "/orders/42", type: "Paid", payload: "\(total)")
+      return total
+    }
+    // end
+    #expect(total == 12)
+    #expect(try store.read().map(\.text) == ["12"])
+    try writer.close()
+  }
 }
