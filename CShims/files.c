@@ -29,6 +29,15 @@ int penstock_open(const char *path, int flags) {
   return d < 0 ? -errno : d;
 }
 
+int penstock_real_path(const char *path, void *out, size_t size) {
+  char *found = realpath(path, NULL);
+  if (!found) return -errno;
+  size_t count = strlen(found);
+  if (count <= size) memcpy(out, found, count);
+  free(found);
+  return count <= size ? (int)count : -ENAMETOOLONG;
+}
+
 int penstock_close(int descriptor) { return close(descriptor) < 0 ? -errno : 0; }
 
 int64_t penstock_file_size(int descriptor) {

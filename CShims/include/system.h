@@ -16,6 +16,9 @@ enum {
   PENSTOCK_DIRECT = 16,    // O_DIRECT: past the page cache
 };
 int penstock_open(const char *path, int flags);
+
+// Writes a file's path from the root on and without links, no NUL behind it; its bytes, or -errno.
+int penstock_real_path(const char *path, void *out, size_t size);
 int penstock_close(int descriptor);
 int64_t penstock_file_size(int descriptor);
 // Reads until `count` bytes or the end of the file; the number read.

@@ -79,7 +79,7 @@ public final class Store: Sendable {
     Store(try StorePlace(path, options))
   }
 
-  /// The store's folder.
+  /// The store's folder, from the root on and without links.
   public var path: String { place.layout.root }
 
   // MARK: - Writers

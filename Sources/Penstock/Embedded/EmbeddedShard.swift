@@ -148,16 +148,32 @@ struct StorePlace: Sendable {
     precondition(
       options.segmentByteCount.map { (4 << 20...SegmentPreparation.byteCountMax).contains($0) }
         ?? true)
-    layout = StoreLayout(root: path)
     self.options = options
     do throws(PenstockCore.StoreError) {
       let description = try StoreDescription.open(
-        LinuxFileSystem(), layout, journalHashWidth: options.journalLogCount)
+        LinuxFileSystem(), StoreLayout(root: path), journalHashWidth: options.journalLogCount)
       store = description.store
       journalHashWidth = description.journalHashWidth
     } catch {
       throw .failed(error.description)
     }
+    layout = StoreLayout(root: try StorePlace.realPath(path))
+  }
+
+  /// The path from the root on and without links: a program may go to another folder, and what it holds
+  /// of a store has one name.
+  private static func realPath(_ path: String) throws(StoreError) -> String {
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe bytes.withUnsafeMutableBytes { bytes in
+      unsafe penstock_real_path(path, bytes.baseAddress, bytes.count)
+    }
+    guard count >= 0 else {
+      throw .failed("the folder \(path) cannot be found: \(System.message(for: -count))")
+    }
+    guard let found = String(validating: bytes[..<Int(count)], as: UTF8.self) else {
+      throw .failed("the folder \(path) lies in one whose name is not UTF-8: move it")
+    }
+    return found
   }
 
   /// What a shard on `log` is told.

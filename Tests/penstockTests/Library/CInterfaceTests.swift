@@ -36,7 +36,8 @@ import Testing
 
     /// What `penstock query` finds, each as stream, type and payload.
     func query(_ options: String...) throws -> [String] {
-      let result = try ServedStore.run(["query", "--data", data, "--format", "ndjson"] + options)
+      let folder = options.contains("--data") ? [] : ["--data", data]
+      let result = try ServedStore.run(["query"] + folder + ["--format", "ndjson"] + options)
       try #require(result.status == 0, "\(result.errors)")
       return try result.lines.map { line in
         let object = try JSONSerialization.jsonObject(with: Data(line.utf8))
@@ -136,6 +137,24 @@ import Testing
     let acknowledged = try #require(result.lines.first.flatMap { Int($0) })
     #expect(acknowledged >= 400)
     #expect(try place.query("--stream", "acknowledged").count == acknowledged)
+  }
+
+  @Test(.enabled(if: has("cc"), "there is no C compiler 'cc'"))
+  func `a store stays where it was opened when its program goes elsewhere`() throws {
+    let place = try Workplace()
+    let folder = place.folder + "/folders"
+    try FileManager.default.createDirectory(
+      atPath: folder + "/elsewhere", withIntermediateDirectories: true)
+    let result = try CInterfaceTests.run([try place.compile("folder"), folder])
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(try place.query("--data", folder + "/store") == ["s  first", "s  linked"])
+    #expect(try place.query("--data", folder + "/elsewhere/store") == ["s  second"])
+    for store in ["/store", "/elsewhere/store"] {
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: folder + store + "/penstock.json"))
+      let object = try JSONSerialization.jsonObject(with: bytes) as? [String: Any]
+      let uuid = try #require(object?["uuid"] as? String)
+      try? FileManager.default.removeItem(atPath: "/dev/shm/penstock-" + uuid)
+    }
   }
 
   @Test(.enabled(if: has("nm"), "there is no 'nm'"))
