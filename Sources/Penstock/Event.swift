@@ -22,6 +22,9 @@ public struct Event: Equatable, Sendable {
   /// The first value of an attribute.
   public func value(_ key: String) -> String? { attributes.first { $0.key == key }?.value }
 
+  /// The number its sender gave it; nil when it has none.
+  public var id: UInt32? { value("_id").flatMap { UInt32($0, radix: 16) } }
+
   /// The payload as text.
   public var text: String { String(decoding: payload, as: UTF8.self) }
 

@@ -41,26 +41,26 @@ public final class Transaction {
   /// - Throws: `invalid`, also when events of journals and of plain streams are mixed; `tooLarge`.
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: RawSpan
+    id: UInt32? = nil, payload: RawSpan
   ) throws(StoreError) {
-    try put(.given(stream: stream, type: type, attributes: attributes), payload)
+    try put(.given(stream: stream, type: type, attributes: attributes, id: id), payload)
   }
 
   /// Adds an event whose payload is an array of bytes.
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: [UInt8]
+    id: UInt32? = nil, payload: [UInt8]
   ) throws(StoreError) {
-    try put(.given(stream: stream, type: type, attributes: attributes), payload.rawSpan)
+    try put(.given(stream: stream, type: type, attributes: attributes, id: id), payload.rawSpan)
   }
 
   /// Adds an event whose payload is text.
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: String
+    id: UInt32? = nil, payload: String
   ) throws(StoreError) {
     try put(
-      .given(stream: stream, type: type, attributes: attributes), payload.utf8.rawSpan)
+      .given(stream: stream, type: type, attributes: attributes, id: id), payload.utf8.rawSpan)
   }
 
   /// Adds an event.
@@ -68,7 +68,8 @@ public final class Transaction {
     try put(
       .given(
         stream: event.stream, type: event.type,
-        attributes: event.attributes.map { (key: $0.key, value: $0.value) }), event.payload.rawSpan)
+        attributes: event.attributes.map { (key: $0.key, value: $0.value) }, id: event.id),
+      event.payload.rawSpan)
   }
 
   func put(_ fields: EventFields, _ payload: RawSpan) throws(StoreError) {
@@ -77,7 +78,7 @@ public final class Transaction {
       throw .invalid(
         "events of journals and of plain streams cannot be stored together: store them apart")
     }
-    if fields.isJournal, case .given(let stream, _, _) = fields {
+    if fields.isJournal, case .given(let stream, _, _, _) = fields {
       _ = try Transaction.encoded(journal: stream)
       try append(fields, payload)
       if firstJournal == nil { firstJournal = stream }

@@ -42,6 +42,7 @@ public final class Writer: Sendable {
   ///     events are always waited for.
   ///   - type: empty for none.
   ///   - attributes: keys, none of which begins with "_", and values, in order.
+  ///   - id: a number of the caller's, which readers get as ``Event/id``; nil for none.
   ///   - payload: any bytes, 1 MiB at most together with the rest.
   ///   - durability: whether to wait until the event is on stable storage.
   /// - Returns: where it is stored; without a sequence number when it was not waited for.
@@ -49,29 +50,31 @@ public final class Writer: Sendable {
   @discardableResult
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: RawSpan, _ durability: Durability = .synced
+    id: UInt32? = nil, payload: RawSpan, _ durability: Durability = .synced
   ) throws(StoreError) -> Receipt {
-    try put(.given(stream: stream, type: type, attributes: attributes), payload, durability)
+    try put(
+      .given(stream: stream, type: type, attributes: attributes, id: id), payload, durability)
   }
 
   /// Stores an event whose payload is an array of bytes.
   @discardableResult
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: [UInt8], _ durability: Durability = .synced
+    id: UInt32? = nil, payload: [UInt8], _ durability: Durability = .synced
   ) throws(StoreError) -> Receipt {
     try put(
-      .given(stream: stream, type: type, attributes: attributes), payload.rawSpan, durability)
+      .given(stream: stream, type: type, attributes: attributes, id: id), payload.rawSpan,
+      durability)
   }
 
   /// Stores an event whose payload is text.
   @discardableResult
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: String, _ durability: Durability = .synced
+    id: UInt32? = nil, payload: String, _ durability: Durability = .synced
   ) throws(StoreError) -> Receipt {
     try put(
-      .given(stream: stream, type: type, attributes: attributes), payload.utf8.rawSpan,
+      .given(stream: stream, type: type, attributes: attributes, id: id), payload.utf8.rawSpan,
       durability)
   }
 
@@ -113,9 +116,9 @@ public final class Writer: Sendable {
   @discardableResult
   public func put(
     stream: String, type: String = "", attributes: [(key: String, value: String)] = [],
-    payload: [UInt8]
+    id: UInt32? = nil, payload: [UInt8]
   ) async throws(StoreError) -> Receipt {
-    let fields = EventFields.given(stream: stream, type: type, attributes: attributes)
+    let fields = EventFields.given(stream: stream, type: type, attributes: attributes, id: id)
     guard !fields.isJournal else {
       let transaction = Transaction(link.isForked)
       try transaction.put(fields, payload.rawSpan)

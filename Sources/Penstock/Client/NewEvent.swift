@@ -10,24 +10,30 @@ public struct NewEvent: Equatable, Sendable {
   public var type: String
   /// Keys, none of which begins with "_", and values, in order.
   public var attributes: [TableEvent.Attribute]
+  /// A number of the caller's, which readers get as ``Event/id``; nil for none.
+  public var id: UInt32?
   /// Any bytes.
   public var payload: [UInt8]
 
   /// An event whose payload is an array of bytes.
   public init(
-    stream: String, type: String = "", attributes: [TableEvent.Attribute] = [], payload: [UInt8]
+    stream: String, type: String = "", attributes: [TableEvent.Attribute] = [],
+    id: UInt32? = nil, payload: [UInt8]
   ) {
     self.stream = stream
     self.type = type
     self.attributes = attributes
+    self.id = id
     self.payload = payload
   }
 
   /// An event whose payload is text.
   public init(
-    stream: String, type: String = "", attributes: [TableEvent.Attribute] = [], payload: String
+    stream: String, type: String = "", attributes: [TableEvent.Attribute] = [],
+    id: UInt32? = nil, payload: String
   ) {
-    self.init(stream: stream, type: type, attributes: attributes, payload: Array(payload.utf8))
+    self.init(
+      stream: stream, type: type, attributes: attributes, id: id, payload: Array(payload.utf8))
   }
 }
 

@@ -1,6 +1,6 @@
 // An event of a program as a line of a request (PenstockCore's EventLine has the grammar):
 //
-//     "- " stream " " type *( " " key "=" value ) TAB payload LF
+//     "- " stream " " type *( " " key "=" value ) [ " _id=" 8 hex digits ] TAB payload LF
 //
 // Written in place and without allocating where keys hold no "=". What a shard would refuse is
 // refused here, so that a request never fails for one of its events.
@@ -9,7 +9,8 @@ internal import PenstockCore
 
 /// Where an event's stream, type and attributes come from.
 enum EventFields {
-  case given(stream: String, type: String, attributes: [(key: String, value: String)])
+  case given(
+    stream: String, type: String, attributes: [(key: String, value: String)], id: UInt32? = nil)
   /// Encoded once.
   case header(EventHeader)
 }
@@ -22,8 +23,8 @@ enum EventText {
   ) throws(StoreError) {
     switch fields {
     case .header(let header): try write(header, payload, &writer, &memory)
-    case .given(let stream, let type, let attributes):
-      try write(stream, type, attributes, &writer, &memory)
+    case .given(let stream, let type, let attributes, let id):
+      try write(stream, type, attributes, id, &writer, &memory)
       writer.end(payload: payload, &memory)
     }
   }
@@ -40,7 +41,7 @@ enum EventText {
   }
 
   private static func write(
-    _ stream: String, _ type: String, _ attributes: [(key: String, value: String)],
+    _ stream: String, _ type: String, _ attributes: [(key: String, value: String)], _ id: UInt32?,
     _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) throws(StoreError) {
     writer.put("- ", &memory)
@@ -59,10 +60,16 @@ enum EventText {
     } else {
       writer.put(word: type.utf8.rawSpan, &memory)
     }
-    guard attributes.count <= EventLine.attributeCountMax else {
-      throw .invalid("an event has at most \(EventLine.attributeCountMax) attributes")
+    guard attributes.count + (id == nil ? 0 : 1) <= EventLine.attributeCountMax else {
+      throw .invalid(
+        "an event has at most \(EventLine.attributeCountMax) attributes, its id among them")
     }
     for (key, value) in attributes { try write(key, value, &writer, &memory) }
+    if let id {
+      writer.put(" _id=", &memory)
+      let digits = Array(Hexadecimal.text(UInt64(id), digits: 8).utf8)
+      writer.put(verbatim: digits.rawSpan, &memory)
+    }
   }
 
   private static func write(
@@ -86,7 +93,7 @@ extension EventFields {
   /// Whether the stream is a journal.
   var isJournal: Bool {
     switch self {
-    case .given(let stream, _, _): stream.utf8.first == Byte.slash
+    case .given(let stream, _, _, _): stream.utf8.first == Byte.slash
     case .header(let header): header.isJournal
     }
   }

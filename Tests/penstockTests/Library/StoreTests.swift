@@ -51,6 +51,25 @@ final class StoreFolder {
     #expect(throws: Penstock.StoreError.closed) { try writer.put(stream: "a", payload: "") }
   }
 
+  @Test func `an id goes with its event`() throws {
+    let folder = try StoreFolder()
+    let store = try folder.open()
+    let writer = try store.writer()
+    try writer.put(stream: "s", attributes: [("k", "v")], id: 0xC0FFEE, payload: "1")
+    try writer.transaction { tx in
+      try tx.put(NewEvent(stream: "s", id: .max, payload: "2"))
+      try tx.put(NewEvent(stream: "s", payload: "3"))
+    }
+    let events = try store.read(stream: "s")
+    #expect(events.map(\.id) == [0xC0FFEE, .max, nil])
+    #expect(events[0].attributes.map(\.key) == ["k", "_id"])
+    let many = (0..<256).map { (key: "k\($0)", value: "") }
+    try writer.put(stream: "t", attributes: many, payload: "256")
+    #expect(throws: Penstock.StoreError.self) {
+      try writer.put(stream: "t", attributes: many, id: 1, payload: "")
+    }
+  }
+
   @Test func `each writer has a log of its own, and a closed one is leased again`() throws {
     let folder = try StoreFolder()
     let store = try folder.open()
