@@ -63,8 +63,9 @@ enum Answers {
     case .tooOld: PENSTOCK_TOO_OLD
     case .ownedElsewhere: PENSTOCK_OWNED_ELSEWHERE
     case .refused: PENSTOCK_REFUSED
-    // Archives and servers are not offered to C.
-    case .failed, .archiveHeld, .unreachable: PENSTOCK_FAILED
+    case .archiveHeld: PENSTOCK_ARCHIVE_HELD
+    // Servers are not offered to C.
+    case .failed, .unreachable: PENSTOCK_FAILED
     }
   }
 }

@@ -12,7 +12,9 @@ enum Arguments {
   /// Bytes of one text or payload at most: what is stored together has no more.
   private static let byteCountMax = 1 << 20
   /// Elements of one list at most: each has a byte on its way at least.
-  private static let elementCountMax = 1 << 20
+  static let elementCountMax = 1 << 20
+  /// Attributes of one event at most: so many a store takes.
+  static let attributeCountMax = 256
 
   /// Bytes, where they are.
   static func bytes(_ given: penstock_bytes, _ name: String) throws(StoreError)
@@ -40,10 +42,11 @@ enum Arguments {
 
   /// The elements of a list, where they are.
   static func list<Element: BitwiseCopyable>(
-    _ start: UnsafePointer<Element>?, _ count: Int, _ name: String
+    _ start: UnsafePointer<Element>?, _ count: Int, _ name: String,
+    atMost countMax: Int = elementCountMax
   ) throws(StoreError) -> UnsafeBufferPointer<Element> {
-    guard count >= 0, count <= elementCountMax else {
-      throw .invalid("\(name) are 0 to \(elementCountMax)")
+    guard count >= 0, count <= countMax else {
+      throw .invalid("\(name) are 0 to \(countMax), not \(count)")
     }
     guard count > 0 else { return unsafe UnsafeBufferPointer(start: nil, count: 0) }
     let place = try unsafe place(start, name)
@@ -83,15 +86,18 @@ struct GivenEvent {
   let stream: String
   let type: String
   let attributes: [(key: String, value: String)]
+  let id: UInt32?
   private let bytes: UnsafeRawBufferPointer
 
   init(_ event: penstock_new_event) throws(StoreError) {
     stream = try unsafe Arguments.text(event.stream, "the stream's name")
     type = try unsafe Arguments.text(event.type, "the type")
     unsafe bytes = try Arguments.bytes(event.payload, "the payload")
+    id = unsafe event.has_id ? event.id : nil
     var attributes: [(key: String, value: String)] = []
     let pairs = try unsafe Arguments.list(
-      event.attributes, event.attribute_count, "attributes")
+      event.attributes, event.attribute_count, "attributes",
+      atMost: Arguments.attributeCountMax)
     for index in 0..<pairs.count {
       let attribute = unsafe pairs[index]
       attributes.append(

@@ -23,7 +23,7 @@ enum Commit {
     for index in 0..<events.count {
       let event = try unsafe GivenEvent(events[index])
       try tx.put(
-        stream: event.stream, type: event.type, attributes: event.attributes,
+        stream: event.stream, type: event.type, attributes: event.attributes, id: event.id,
         payload: event.payload)
     }
   }

@@ -2,12 +2,11 @@
 
 internal import CPenstock
 internal import Penstock
-internal import Synchronization
 
 /// Reads for one thread at a time, and refuses a second one. What is stored in it is used only by
-/// the thread that has set `isBusy`.
+/// the thread that has the turn.
 final class Cursor: @unchecked Sendable {
-  private let isBusy = Atomic(false)
+  private let turn = Turn("cursor")
   private let events: EventCursor
   private var memory = EventMemory()
 
@@ -15,8 +14,8 @@ final class Cursor: @unchecked Sendable {
 
   /// Gives the next event; false at the end.
   func next(_ place: UnsafeMutablePointer<penstock_event>) throws(StoreError) -> Bool {
-    try enter()
-    defer { leave() }
+    try turn.take()
+    defer { turn.give() }
     guard let event = try events.next() else { return false }
     unsafe place.pointee = memory.view(event)
     return true
@@ -24,16 +23,8 @@ final class Cursor: @unchecked Sendable {
 
   /// Places that were damaged and left out so far.
   func damageCount() throws(StoreError) -> Int {
-    try enter()
-    defer { leave() }
+    try turn.take()
+    defer { turn.give() }
     return events.damage.count
   }
-
-  private func enter() throws(StoreError) {
-    guard !isBusy.exchange(true, ordering: .acquiring) else {
-      throw .invalid("another thread uses the cursor now: open one for each thread")
-    }
-  }
-
-  private func leave() { isBusy.store(false, ordering: .releasing) }
 }

@@ -52,7 +52,7 @@ struct EventMemory: ~Copyable {
       sequence: event.sequence, time: event.time, stream: copy(event.stream),
       type: copy(event.type), attributes: UnsafePointer(table),
       attribute_count: event.attributes.count, payload: copy(event.payload),
-      log: UInt32(truncatingIfNeeded: event.log))
+      log: UInt32(truncatingIfNeeded: event.log), id: event.id ?? 0, has_id: event.id != nil)
   }
 
   private mutating func copy(_ text: String) -> penstock_bytes {

@@ -1,6 +1,6 @@
 // The objects that C has handles of.
 //
-//     handle = serial number * 4 + kind        a pointer to C, never followed
+//     handle = serial number * 8 + kind        a pointer to C, never followed
 //
 // A number is given out once in the life of a process, and kinds are told apart: a handle that was
 // closed, is of another kind or was never given out is found out, not followed. An object is
@@ -21,7 +21,7 @@ final class Handles<Object: AnyObject & Sendable>: Sendable {
   private let name: String
 
   /// - Parameters:
-  ///   - kind: 1 to 3, of no other table.
+  ///   - kind: 1 to 7, of no other table.
   ///   - name: what the handles are called in errors.
   init(kind: UInt, _ name: String) {
     self.kind = kind
@@ -32,7 +32,7 @@ final class Handles<Object: AnyObject & Sendable>: Sendable {
   func add(_ object: Object) -> OpaquePointer? {
     let number = table.withLock { table in
       table.lastSerial += 1
-      let number = table.lastSerial << 2 | kind
+      let number = table.lastSerial << 3 | kind
       table.objects[number] = object
       return number
     }
@@ -68,3 +68,4 @@ final class Handles<Object: AnyObject & Sendable>: Sendable {
 let stores = Handles<Store>(kind: 1, "store")
 let writers = Handles<Writer>(kind: 2, "writer")
 let cursors = Handles<Cursor>(kind: 3, "cursor")
+let followers = Handles<Follower>(kind: 4, "follower")

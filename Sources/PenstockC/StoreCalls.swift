@@ -8,13 +8,37 @@ public func penstock_store_open(
   _ path: penstock_bytes, _ store: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<penstock_error>?
 ) -> penstock_code {
+  unsafe penstock_store_open_with(path, nil, store, error)
+}
+
+@c @implementation
+public func penstock_store_open_with(
+  _ path: penstock_bytes, _ options: UnsafePointer<penstock_store_options>?,
+  _ store: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<penstock_error>?
+) -> penstock_code {
   unsafe Answers.answer(error) { () throws(StoreError) in
     let place = try unsafe Arguments.place(store, "the store")
     let folder = try unsafe Arguments.text(path, "the path")
     guard !folder.isEmpty, !folder.utf8.contains(0) else {
       throw .invalid("a path has a byte at least, and no NUL")
     }
-    unsafe place.pointee = stores.add(try Store.open(folder))
+    let options = try unsafe GivenOptions.read(options)
+    unsafe place.pointee = stores.add(try Store.open(folder, options))
+    return PENSTOCK_OK
+  }
+}
+
+@c @implementation
+public func penstock_store_archive(
+  _ store: OpaquePointer?, _ wait_milliseconds: Int64,
+  _ is_complete: UnsafeMutablePointer<Bool>?, _ error: UnsafeMutablePointer<penstock_error>?
+) -> penstock_code {
+  unsafe Answers.answer(error) { () throws(StoreError) in
+    let store = try unsafe stores.find(store)
+    let place = try unsafe Arguments.optionalPlace(is_complete, "the answer")
+    let isComplete = try store.archive(
+      within: wait_milliseconds < 0 ? .max : Int(wait_milliseconds))
+    unsafe place?.pointee = isComplete
     return PENSTOCK_OK
   }
 }

@@ -63,7 +63,7 @@ public func penstock_writer_put(
       for index in 0..<events.count {
         let event = try unsafe GivenEvent(events[index])
         stored = try writer.put(
-          stream: event.stream, type: event.type, attributes: event.attributes,
+          stream: event.stream, type: event.type, attributes: event.attributes, id: event.id,
           payload: event.payload, durability == PENSTOCK_SYNCED ? .synced : .written)
       }
       stored?.count = events.count

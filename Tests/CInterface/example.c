@@ -40,8 +40,9 @@ static void print(penstock_store *store, const penstock_read_options *options) {
 static void write_events(penstock_writer *writer) {
   // snippet
   penstock_attribute user = {penstock_text("user"), penstock_text("7")};
-  penstock_new_event login = {penstock_text("app/web"), penstock_text("Login"), &user, 1,
-                              penstock_text("anna")};
+  penstock_new_event login = {.stream = penstock_text("app/web"), .type = penstock_text("Login"),
+                              .attributes = &user, .attribute_count = 1,
+                              .payload = penstock_text("anna")};
   penstock_receipt receipt;
   check(penstock_writer_put(writer, &login, 1, PENSTOCK_SYNCED, &receipt, &error), "put");
   printf("event %" PRIu64 " of log %u is durable\n", receipt.first, receipt.log);
@@ -58,7 +59,8 @@ static void commit_events(penstock_writer *writer) {
   penstock_bytes order = penstock_text("/orders/42");
   check(penstock_writer_head(writer, order, &head, &error), "head");
 
-  penstock_new_event placed = {order, penstock_text("Placed"), NULL, 0, penstock_text("A1")};
+  penstock_new_event placed = {
+      .stream = order, .type = penstock_text("Placed"), .payload = penstock_text("A1")};
   penstock_condition since = {PENSTOCK_SINCE, {NULL, 0}, NULL, 0, head.at};
   penstock_conflict conflict;
   for (int attempt = 1; attempt <= 2; attempt += 1) {

@@ -5,7 +5,7 @@ import sys
 from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint
 from ctypes import c_uint32, c_uint64, c_void_p
 
-OK, END, CONFLICT = 0, 1, 9
+OK, END, CONFLICT, NO_EVENT = 0, 1, 9, 14
 SYNCED, WRITTEN = 0, 1
 SINCE, IF_NONE, IF_UNCHANGED = 1, 2, 3
 ANY_LOG = -1
@@ -34,7 +34,8 @@ class Attribute(ctypes.Structure):
 
 class NewEvent(ctypes.Structure):
     _fields_ = [("stream", Bytes), ("type", Bytes), ("attributes", POINTER(Attribute)),
-                ("attribute_count", c_size_t), ("payload", Bytes)]
+                ("attribute_count", c_size_t), ("payload", Bytes), ("id", c_uint32),
+                ("has_id", c_bool)]
 
 
 class Receipt(ctypes.Structure):
@@ -63,12 +64,19 @@ class ReadOptions(ctypes.Structure):
 class Event(ctypes.Structure):
     _fields_ = [("sequence", c_uint64), ("time", c_int64), ("stream", Bytes), ("type", Bytes),
                 ("attributes", POINTER(Attribute)), ("attribute_count", c_size_t),
-                ("payload", Bytes), ("log", c_uint32)]
+                ("payload", Bytes), ("log", c_uint32), ("id", c_uint32), ("has_id", c_bool)]
+
+
+class StoreOptions(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("journal_log_count", c_uint32), ("io", c_uint),
+                ("segment_byte_count", c_uint64), ("live_byte_count_max", c_uint64)]
 
 
 library = ctypes.CDLL(sys.argv[1])
 ARGUMENTS = {
     "store_open": [Bytes, POINTER(c_void_p)],
+    "store_open_with": [Bytes, POINTER(StoreOptions), POINTER(c_void_p)],
+    "store_archive": [c_void_p, c_int64, POINTER(c_bool)],
     "store_close": [c_void_p],
     "writer_open": [c_void_p, c_int32, c_int64, POINTER(c_void_p)],
     "writer_close": [c_void_p],
@@ -81,6 +89,9 @@ ARGUMENTS = {
     "cursor_next": [c_void_p, POINTER(Event)],
     "cursor_damage": [c_void_p, POINTER(c_size_t)],
     "cursor_close": [c_void_p],
+    "follower_open": [c_void_p, Bytes, POINTER(c_void_p)],
+    "follower_next": [c_void_p, c_int64, POINTER(Event)],
+    "follower_close": [c_void_p],
 }
 
 
@@ -117,6 +128,20 @@ def read(store, **options):
     call("cursor_close", cursor)
 
 
+def follow_and_archive(store, writer):
+    follower, event, is_complete = c_void_p(), Event(), c_bool()
+    call("follower_open", store, Bytes.of("seen/*"), byref(follower))
+    assert call("follower_next", follower, 20, byref(event), allowed=(NO_EVENT,)) == NO_EVENT
+    seen = new_event("seen/a", payload=b"3")
+    seen.id, seen.has_id = 42, True
+    call("writer_put", writer, byref(seen), 1, SYNCED, byref(Receipt()))
+    call("follower_next", follower, -1, byref(event))
+    print("followed", event.stream.get().decode(), event.payload.get(), event.has_id, event.id)
+    call("follower_close", follower)
+    call("store_archive", store, -1, byref(is_complete))
+    print("archived", is_complete.value)
+
+
 def main():
     store, writer = c_void_p(), c_void_p()
     call("store_open", Bytes.of(sys.argv[2]), byref(store))
@@ -149,9 +174,11 @@ def main():
             print("conflict", conflict.journal.decode(), conflict.type.decode(),
                   conflict.has_type, conflict.position)
 
+    follow_and_archive(store, writer)
     call("writer_close", writer)
     call("store_close", store)
-    call("store_open", Bytes.of(sys.argv[2]), byref(store))
+    options = StoreOptions(ctypes.sizeof(StoreOptions), 0, 2, 4 << 20, 64 << 20)
+    call("store_open_with", Bytes.of(sys.argv[2]), byref(options), byref(store))
     for event in read(store):
         print(*event)
     print("newest", *next(iter(list(read(store, limit=1, is_reverse=True)))))

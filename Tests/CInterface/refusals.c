@@ -25,7 +25,7 @@ static penstock_error error;
   } while (0)
 
 static penstock_new_event event_of(const char *stream) {
-  penstock_new_event event = {penstock_text(stream), {NULL, 0}, NULL, 0, penstock_text("x")};
+  penstock_new_event event = {.stream = penstock_text(stream), .payload = penstock_text("x")};
   return event;
 }
 
@@ -92,6 +92,11 @@ static void refuse_events(penstock_writer *writer) {
   event = event_of("\xff");
   EXPECT_ERROR(penstock_writer_put(writer, &event, 1, PENSTOCK_SYNCED, NULL, &error),
                PENSTOCK_INVALID, "UTF-8");
+  event = event_of("s");
+  event.attributes = (const penstock_attribute *)&event;
+  event.attribute_count = 257;
+  EXPECT_ERROR(penstock_writer_put(writer, &event, 1, PENSTOCK_SYNCED, NULL, &error),
+               PENSTOCK_INVALID, "256");
   penstock_attribute pair = {penstock_text("_mine"), penstock_text("")};
   event = event_of("s");
   event.attributes = &pair;

@@ -25,7 +25,7 @@ static void require(int holds, const char *what, const penstock_error *error) {
 static void *put(void *unused) {
   penstock_error error = {0, 0, ""};
   penstock_new_event event = {
-      penstock_text("acknowledged"), {NULL, 0}, NULL, 0, penstock_text("x")};
+      .stream = penstock_text("acknowledged"), .payload = penstock_text("x")};
   for (;;) {
     penstock_code code = penstock_writer_put(writer, &event, 1, PENSTOCK_SYNCED, NULL, &error);
     if (code == PENSTOCK_OK) {

@@ -7,8 +7,8 @@
 //       penstock_writer_open(store, PENSTOCK_ANY_LOG, 0, &writer, &error) != PENSTOCK_OK)
 //     return complain(error.text);
 //
-// Every function returns a code, and on any but PENSTOCK_OK, PENSTOCK_END fills in `error` when it
-// is not NULL. What a function gives is written only when it returns PENSTOCK_OK.
+// Every function returns a code, and on any but PENSTOCK_OK, PENSTOCK_END and PENSTOCK_NO_EVENT
+// fills in `error` when it is not NULL. What a function gives is written only when it returns PENSTOCK_OK.
 //
 // Arguments. Texts and payloads have explicit counts and need no NUL; names are UTF-8. They are
 // read during the call only. NULL, counts no store takes, and handles that were closed or are none
@@ -16,8 +16,8 @@
 // but handles, which are to be closed.
 //
 // Threads. Stores and writers are used by any number of threads at once: what they put while one
-// barrier is on its way goes under the next one together. A cursor is used by one thread at a time;
-// a second one is given PENSTOCK_INVALID.
+// barrier is on its way goes under the next one together. A cursor or a follower is used by one
+// thread at a time; a second one is given PENSTOCK_INVALID. Any thread may close it.
 //
 // Processes. Any number of processes write to a store at once, each to logs of its own. A forked
 // child may not write: it is given PENSTOCK_FORKED, and keeps its parent's logs leased until it
@@ -41,6 +41,7 @@ extern "C" {
 typedef struct penstock_store penstock_store;
 typedef struct penstock_writer penstock_writer;
 typedef struct penstock_cursor penstock_cursor;
+typedef struct penstock_follower penstock_follower;
 
 /// What became of a call. Numbers never change; new ones may come.
 typedef enum penstock_code {
@@ -70,7 +71,11 @@ typedef enum penstock_code {
   /// The journal belongs to another log, `error.log`: commit through a writer of that one.
   PENSTOCK_OWNED_ELSEWHERE = 11,
   /// Refused for a reason that is not one of the above; the text begins with the reason's name.
-  PENSTOCK_REFUSED = 12
+  PENSTOCK_REFUSED = 12,
+  /// Another process archives the store.
+  PENSTOCK_ARCHIVE_HELD = 13,
+  /// No event became durable in the time a follower was given.
+  PENSTOCK_NO_EVENT = 14
 } penstock_code;
 
 /// Bytes of an error's text, its NUL included; a longer one is cut.
@@ -114,7 +119,52 @@ typedef struct penstock_attribute {
 penstock_code penstock_store_open(
     penstock_bytes path, penstock_store **store, penstock_error *error);
 
-/// Closes a store. Its writers and cursors stay open until they are closed themselves.
+/// How a store talks to the kernel.
+typedef enum penstock_io {
+  /// io_uring where it is allowed, else epoll.
+  PENSTOCK_IO_AUTOMATIC = 0,
+  PENSTOCK_IO_RING = 1,
+  PENSTOCK_IO_POLL = 2
+} penstock_io;
+
+/// Live segments are archived on request only.
+#define PENSTOCK_UNLIMITED UINT64_MAX
+
+/// What a store is opened with. All zero but `size`: the usual. Later versions add fields behind
+/// these; a field that is not there, or is zero, is the usual, so a program and a library of
+/// different versions fit together. PENSTOCK_INVALID when a field is set that the library is too old
+/// to know.
+///
+///   penstock_store_options options = {.size = sizeof options, .journal_log_count = 4};
+typedef struct penstock_store_options {
+  /// Bytes of this struct as the program was compiled with it.
+  size_t size;
+  /// Logs the store's journals are spread over, 1 to 256; fixed when the store is made. 0 for 1.
+  uint32_t journal_log_count;
+  penstock_io io;
+  /// Size of the segments that are prepared, in bytes, 4 to 512 MiB; 0 to size them by the rate of
+  /// writing.
+  uint64_t segment_byte_count;
+  /// Live segments are archived, by whichever process does so first, before they exceed so many
+  /// bytes; 0 for 512 MiB, PENSTOCK_UNLIMITED for on request only.
+  uint64_t live_byte_count_max;
+} penstock_store_options;
+
+/// Opens the store in a folder with options.
+/// - options: NULL for the usual ones.
+penstock_code penstock_store_open_with(
+    penstock_bytes path, const penstock_store_options *options, penstock_store **store,
+    penstock_error *error);
+
+/// Archives everything this process's writers have stored so far, and what is settled of other logs:
+/// sealed segments become compressed, indexed tables.
+/// - wait_milliseconds: how long it may take; negative for as long as it takes.
+/// - is_complete: whether all of it is in the archive; may be NULL.
+penstock_code penstock_store_archive(
+    penstock_store *store, int64_t wait_milliseconds, bool *is_complete, penstock_error *error);
+
+/// Closes a store, and ends its archiving by itself. Its writers, cursors and followers stay open
+/// until they are closed themselves.
 penstock_code penstock_store_close(penstock_store *store, penstock_error *error);
 
 // MARK: Writers
@@ -143,6 +193,9 @@ typedef struct penstock_new_event {
   size_t attribute_count;
   /// Any bytes. All that is stored together has at most 1 MiB.
   penstock_bytes payload;
+  /// A number of the caller's, which readers get; looked at when `has_id`.
+  uint32_t id;
+  bool has_id;
 } penstock_new_event;
 
 /// Whether to wait until events are on stable storage.
@@ -266,6 +319,9 @@ typedef struct penstock_event {
   size_t attribute_count;
   penstock_bytes payload;
   uint32_t log;
+  /// The number its sender gave it, when `has_id`; the attribute `_id` is the same as a text.
+  uint32_t id;
+  bool has_id;
 } penstock_event;
 
 /// The next event. Its bytes are valid until the next call with this cursor. PENSTOCK_END when
@@ -279,6 +335,26 @@ penstock_code penstock_cursor_damage(
 
 /// Closes a cursor.
 penstock_code penstock_cursor_close(penstock_cursor *cursor, penstock_error *error);
+
+// MARK: Following
+
+/// Begins to follow what becomes durable from now on, in all logs, whichever process writes it.
+/// - stream: a pattern for the names of streams; empty for all.
+penstock_code penstock_follower_open(
+    penstock_store *store, penstock_bytes stream, penstock_follower **follower,
+    penstock_error *error);
+
+/// The next event, once it is durable. Its bytes are valid until the next call with this follower.
+/// Each event is given once while the store is only written to; when a log is recovered meanwhile
+/// one may come twice, and none is left out.
+/// - wait_milliseconds: how long it is waited for: 0 to look only, negative for as long as it takes.
+///   PENSTOCK_NO_EVENT when none came, PENSTOCK_CLOSED when another thread closed the follower.
+penstock_code penstock_follower_next(
+    penstock_follower *follower, int64_t wait_milliseconds, penstock_event *event,
+    penstock_error *error);
+
+/// Closes a follower, also while another thread waits for its next event.
+penstock_code penstock_follower_close(penstock_follower *follower, penstock_error *error);
 
 #ifdef __cplusplus
 }

@@ -108,9 +108,11 @@ import Testing
         "put 0 \(number) 1", "put 0 \(number + 1) 2", "put 0 0 2", "head 0 True",
         "commit \(placed) 1", "conflict /orders/42 Placed True \(placed)",
         "conflict /orders/42 Placed True \(placed)", "conflict /orders/42  False \(placed)",
+        "followed seen/a b'3' True 42", "archived True",
         "\(number + 1) app/a  {} b'1'", "\(number + 2) app/b  {} b'2'",
         "\(number + 3) app/a  {} b'1'", "\(number + 4) app/b  {} b'2'",
-        "\(placed) /orders/42 Placed {} b'A1'", "newest \(placed) /orders/42 Placed {} b'A1'",
+        "\(placed) /orders/42 Placed {} b'A1'", "\(placed + 1) seen/a  {'_id': '0000002a'} b'3'",
+        "newest \(placed + 1) seen/a  {'_id': '0000002a'} b'3'",
         "app/[ab] [\(number + 1), \(number + 2), \(number + 3), \(number + 4)]",
       ])
     #expect(try place.query("--stream", "app/[ab]").count == 4)
@@ -137,6 +139,18 @@ import Testing
     let acknowledged = try #require(result.lines.first.flatMap { Int($0) })
     #expect(acknowledged >= 400)
     #expect(try place.query("--stream", "acknowledged").count == acknowledged)
+  }
+
+  @Test(.enabled(if: has("cc"), "there is no C compiler 'cc'"))
+  func `a program in C sets options and ids, follows and archives`() throws {
+    let place = try Workplace()
+    let result = try CInterfaceTests.run([try place.compile("follow"), place.data])
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
+    #expect(try place.query() == ["app/a  1", "app/b  2"])
+    let names = try FileManager.default.subpathsOfDirectory(atPath: place.data + "/archive")
+    #expect(names.contains { $0.hasSuffix(".table") })
+    let description = try String(contentsOfFile: place.data + "/penstock.json", encoding: .utf8)
+    #expect(description.contains("\"journalHashWidth\":4"))
   }
 
   @Test(.enabled(if: has("cc"), "there is no C compiler 'cc'"))
@@ -167,7 +181,7 @@ import Testing
     let result = try CInterfaceTests.run(["nm", "-D", "-g", "--defined-only", place.library])
     try #require(result.status == 0, "\(result.errors)")
     let exported = result.lines.compactMap { $0.split(separator: " ").last.map(String.init) }
-    #expect(declared.count == 12)
+    #expect(declared.count == 17)
     #expect(Set(exported) == Set(declared))
   }
 
