@@ -40,6 +40,8 @@ public final class EventFollower: AsyncSequence, AsyncIteratorProtocol {
   /// Time between two looks, in nanoseconds: short while events come.
   private static let busyNanoseconds: Int64 = 1_000_000
   private static let idleNanoseconds: Int64 = 4_000_000
+  /// Bytes of events that are held for who takes them slowly, but for what is left of a batch.
+  private static let waitingByteCountMax = 1 << 20
   /// Looks without an event after which it is idle.
   private static let looksUntilIdle = 200
 
@@ -71,8 +73,12 @@ public final class EventFollower: AsyncSequence, AsyncIteratorProtocol {
     if next == waiting.count {
       waiting.removeAll(keepingCapacity: waiting.count < 4096)
       next = 0
+      var byteCount = 0
       do {
-        try follower.poll { event in waiting.append(Event(event)) }
+        try follower.poll(while: { byteCount < EventFollower.waitingByteCountMax }) { event in
+          waiting.append(Event(event))
+          byteCount += event.bytes.count
+        }
       } catch {
         throw .failed("\(error)")
       }

@@ -19,7 +19,9 @@
 // their log; those of a read, in order of time within what was missed. An event is given out once
 // as long as its number stays the same, which recovery sees to; it is never left out.
 //
-// A poll that reads ends after a while even when there is more: its caller has other things to do.
+// A poll that reads ends after a while even when there is more: its caller has other things to do. Who
+// gets the events may end it as well: what it does not want yet stays where it is stored, and not in
+// memory. The next poll goes on behind the last batch, or in the read, and the logs take turns.
 
 package import PenstockCore
 
@@ -36,6 +38,8 @@ package final class Follower<Files: FileSystem> {
   private var given: (log: LogNumber, sequence: SequenceNumber)?
   /// Whether what is behind the start has been shown, or is being shown.
   private var hasBegun: Bool
+  /// The log a poll begins with.
+  private var nextTail = 0
   private var lookedAt: Int64 = 0
   private var event = StoredEvent()
   private let damage = DamageLog()
@@ -73,27 +77,41 @@ package final class Follower<Files: FileSystem> {
   }
 
   /// Gives out what has become durable since the last time, or a part of it.
-  /// - Parameter turn: how long to go on with a read, in nanoseconds.
+  /// - Parameters:
+  ///   - turn: how long to go on with a read, in nanoseconds.
+  ///   - goesOn: asked between batches, and between the events of a read.
   package func poll(
-    for turn: Int64 = Follower.turnNanoseconds, _ body: (borrowing StoredEvent) throws -> Void
+    for turn: Int64 = Follower.turnNanoseconds, while goesOn: () -> Bool = { true },
+    _ body: (borrowing StoredEvent) throws -> Void
   ) throws {
     let now = System.monotonicNanoseconds()
     let deadline = now + turn
-    guard try goOn(until: deadline, body) else { return }
+    guard try goOn(until: deadline, goesOn, body) else { return }
     while !hasBegun {
       try begin()
-      guard try goOn(until: deadline, body) else { return }
+      guard try goOn(until: deadline, goesOn, body) else { return }
     }
     if now - lookedAt >= Follower.lookNanoseconds || lookedAt == 0 {
       lookedAt = now
       try look()
     }
-    for tail in tails {
+    let first = nextTail
+    for offset in tails.indices {
+      let index = (first + offset) % tails.count
+      let tail = tails[index]
       guard let frontier = tail.frontier, frontier > tail.sequence else { continue }
-      if tail.isUnderItsLease, try advance(tail, to: frontier, body) { continue }
+      nextTail = (index + 1) % tails.count
+      if tail.isUnderItsLease {
+        do {
+          if try advance(tail, to: frontier, goesOn, body) { continue }
+        } catch is Enough {
+          return
+        }
+      }
       try beginCatchUp(tail.log)
-      guard try goOn(until: deadline, body) else { return }
+      guard try goOn(until: deadline, goesOn, body) else { return }
     }
+    nextTail = 0
   }
 
   /// Whether what was missed is being read.
@@ -140,17 +158,26 @@ package final class Follower<Files: FileSystem> {
     return made
   }
 
+  /// Ends a poll before a batch.
+  private struct Enough: Error {}
+
   /// Whether the batches up to `frontier` were all found.
+  /// - Throws: `Enough` when `goesOn` says no.
   private func advance(
-    _ tail: FollowedLog<Files>, to frontier: SequenceNumber,
+    _ tail: FollowedLog<Files>, to frontier: SequenceNumber, _ goesOn: () -> Bool,
     _ body: (borrowing StoredEvent) throws -> Void
   ) throws -> Bool {
     defer { given = nil }
-    return try tail.advance(to: frontier) { span, range, sequence in
-      guard take(span, range, tail.log, sequence) else { return }
-      given = (tail.log, sequence)
-      try body(event)
-    }
+    let last = tail.sequence
+    return try tail.advance(to: frontier, batches: { batch, content in
+      guard goesOn() else { throw Enough() }
+      var lines = BatchContent(firstSequence: batch.line.firstSequence)
+      while let (sequence, range) = lines.next(in: content) {
+        guard sequence > last, take(content, range, tail.log, sequence) else { continue }
+        given = (tail.log, sequence)
+        try body(event)
+      }
+    })
   }
 
   // MARK: - Reading what was missed
@@ -188,12 +215,12 @@ package final class Follower<Files: FileSystem> {
   }
 
   /// Goes on with the read that is under way; whether it is over.
-  private func goOn(until deadline: Int64, _ body: (borrowing StoredEvent) throws -> Void) throws
-    -> Bool
-  {
+  private func goOn(
+    until deadline: Int64, _ goesOn: () -> Bool, _ body: (borrowing StoredEvent) throws -> Void
+  ) throws -> Bool {
     guard let catchUp else { return true }
     var count = 0
-    while true {
+    while goesOn() {
       switch try catchUp.cursor.step(&event, until: deadline) {
       case .event:
         catchUp.last = event.key
@@ -208,6 +235,7 @@ package final class Follower<Files: FileSystem> {
         return false
       }
     }
+    return false
   }
 
   private func finish(_ read: CatchUp<Files>) {
@@ -301,13 +329,6 @@ final class FollowedLog<Files: FileSystem> {
     page = DurableFrontier.page(layout, store, log)
   }
 
-  func advance(
-    to frontier: SequenceNumber, _ body: (RawSpan, ByteRange, SequenceNumber) throws -> Void
-  ) throws -> Bool {
-    try tail.advance(to: frontier, body)
-  }
-
-  /// The same with each whole batch.
   func advance(
     to frontier: SequenceNumber, batches body: (TailBatch, RawSpan) throws -> Void
   ) throws -> Bool {

@@ -57,20 +57,6 @@ struct LogTail<Files: FileSystem>: ~Copyable {
     place = other
   }
 
-  /// Calls `body` with each event line behind the place up to `frontier`: the bytes, where the
-  /// line lies, its number. Returns whether everything was found.
-  mutating func advance(
-    to frontier: SequenceNumber, _ body: (RawSpan, ByteRange, SequenceNumber) throws -> Void
-  ) throws -> Bool {
-    let given = place.sequence
-    return try advance(to: frontier) { batch, content in
-      var lines = BatchContent(firstSequence: batch.line.firstSequence)
-      while let (sequence, range) = lines.next(in: content) {
-        if sequence > given { try body(content, range, sequence) }
-      }
-    }
-  }
-
   /// Calls `body` with each batch behind the place up to `frontier`, and its content. Returns whether
   /// everything was found.
   mutating func advance(

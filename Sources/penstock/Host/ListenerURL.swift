@@ -105,7 +105,8 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       case .bareColons(let text):
         "'\(text)' leaves open where the port begins: an IPv6 host stands in brackets, "
           + "like [::1]:5514"
-      case .noPath(let text): "'\(text)' names no path: expected one behind ://, like line+unix:///path/to/socket"
+      case .noPath(let text):
+        "'\(text)' names no path: expected one behind ://, like line+unix:///path/to/socket"
       }
     }
   }

@@ -50,6 +50,38 @@ import Testing
     #expect(try pollOnce(follower).isEmpty)
   }
 
+  /// In pieces of two events, as far as batches allow, each is given once and no log waits for ever.
+  @Test func `who takes events slowly leaves the rest where it is stored`() throws {
+    let store = try TestStore()
+    let log = store.log(0)
+    try log.append([line(1)])
+    try store.publish(0, 1)
+    let (follower, _) = try follow(store)
+    try log.append((2...4).map { line($0) })
+    for second in 5...12 { try log.append([line(second)]) }
+    try store.publish(0, 12)
+    // A log that came later is read by a snapshot first.
+    let other = store.log(1)
+    for second in 101...106 { try other.append([line(second, stream: "b")]) }
+    try store.publish(1, 6)
+    var pieces: [[String]] = []
+    let deadline = System.monotonicNanoseconds() + 5_000_000_000
+    while pieces.joined().count < 17, System.monotonicNanoseconds() < deadline {
+      var piece: [String] = []
+      try follower.poll(while: { piece.count < 2 }) { event in
+        piece.append(String(decoding: event.bytes, as: UTF8.self))
+      }
+      if piece.isEmpty { System.sleep(nanoseconds: 5_000_000) } else { pieces.append(piece) }
+    }
+    let all = Array(pieces.joined())
+    #expect(all.filter { $0.contains(" a ") } == (2...12).map { line($0) })
+    #expect(all.filter { $0.contains(" b ") } == (101...106).map { line($0, stream: "b") })
+    #expect(pieces.map(\.count).max() == 3 && pieces[0] == (2...4).map { line($0) })
+    let lastA = all.lastIndex { $0.contains(" a ") } ?? 0
+    #expect(all[..<lastA].contains { $0.contains(" b ") }, "the logs take turns")
+    #expect(try pollOnce(follower).isEmpty)
+  }
+
   private func pollOnce(_ follower: Follower<LinuxFileSystem>) throws -> [String] {
     var lines: [String] = []
     try follower.poll { event in lines.append(String(decoding: event.bytes, as: UTF8.self)) }
