@@ -170,9 +170,10 @@ extension Store {
   // MARK: - Archiving
 
   /// Archives everything this process's writers have stored so far, and what is settled of other
-  /// logs: sealed segments become compressed, indexed tables.
+  /// logs: sealed segments become compressed, indexed tables. While there is time left, tables are
+  /// then joined; those go whose time has come by the store's settings (`penstock serve --retain`).
   /// - Parameter milliseconds: how long it may take.
-  /// - Returns: whether all of it is in the archive.
+  /// - Returns: whether all that was stored is in the archive.
   /// - Throws: `archiveHeld` when another process archives the store, `failed`.
   @discardableResult
   public func archive(within milliseconds: Int = 60_000) throws(StoreError) -> Bool {
@@ -187,6 +188,6 @@ extension Store {
       wanted[shard.log] = positions[shard.log]
       shard.seal()
     }
-    return try StoreArchiver.run(place, until: wanted, milliseconds: milliseconds)
+    return try archiver.archive(until: wanted, milliseconds: milliseconds)
   }
 }

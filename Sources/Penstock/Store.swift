@@ -45,7 +45,8 @@ public final class Store: Sendable {
     /// Size of the segments that are prepared, in bytes, 4 to 512 MiB; nil to size them by the rate
     /// of writing.
     public var segmentByteCount: Int?
-    /// Live segments are archived before they exceed so many bytes; nil for on request only.
+    /// Live segments are archived before they exceed so many bytes, and then tables are joined and
+    /// expire by the store's settings; nil for on request only.
     public var liveByteCountMax: Int? = 512 << 20
     /// Takes what there is to say to people: recoveries, shortages, damage.
     public var notices: @Sendable (String) -> Void = { _ in }
@@ -64,10 +65,14 @@ public final class Store: Sendable {
 
   let place: StorePlace
   let shards = Mutex<[Int: EmbeddedShard]>([:])
+  let archiver: StoreArchiver
   private let keeper = Mutex<ArchiveKeeper?>(nil)
   private let isClosed = Atomic(false)
 
-  private init(_ place: StorePlace) { self.place = place }
+  private init(_ place: StorePlace) {
+    self.place = place
+    archiver = StoreArchiver(place)
+  }
 
   deinit { endKeeping() }
 
@@ -176,7 +181,7 @@ public final class Store: Sendable {
   private func startKeeping() {
     guard let byteCountMax = place.options.liveByteCountMax else { return }
     keeper.withLock { keeper in
-      if keeper == nil { keeper = try? ArchiveKeeper(place, byteCountMax: byteCountMax) }
+      if keeper == nil { keeper = try? ArchiveKeeper(archiver, byteCountMax: byteCountMax) }
     }
   }
 

@@ -17,16 +17,6 @@ package enum ArchiverProcess {
   /// Pauses between looks and after trouble, in milliseconds.
   static let lookMilliseconds: Int32 = 50
   static let troubleMilliseconds: Int32 = 1000
-  /// Pause between looks for what there is to do beside archiving, in nanoseconds, at least.
-  static let lookNanoseconds: Int64 = 1_000_000_000
-  /// The pause is at least so many times what a look takes: with many tables it takes longer.
-  static let lookFactor: Int64 = 100
-
-  /// When to look again after a look that began at `began`.
-  static func nextLook(after began: Int64) -> Int64 {
-    let now = System.monotonicNanoseconds()
-    return now + max(lookNanoseconds, lookFactor * (now - began))
-  }
   /// How long who asked for a seal waits for it, in nanoseconds.
   static let sealNanoseconds: Int64 = 60_000_000_000
   /// How long a killed predecessor may still hold the archive's lock, in milliseconds.
@@ -57,11 +47,7 @@ private struct ArchiverLoop<Files: FileSystem> {
   private let finishes: Bool
   /// Whether it was told to stop once everything is archived.
   private var isFinishing = false
-  /// When to look for tables to join again, in monotonic nanoseconds.
-  private var joinsAgainAt: Int64 = 0
-  /// When to do the chores again, in monotonic nanoseconds.
-  private var choresAgainAt: Int64 = 0
-
+  private var upkeep = ArchiveUpkeep { ShardProcess.say("archiver", $0) }
   /// Until when somebody waits for what is sealed, in monotonic nanoseconds.
   private var awaitedUntil: Int64 = 0
 
@@ -98,9 +84,7 @@ private struct ArchiverLoop<Files: FileSystem> {
     while true {
       do throws(ArchiveError) {
         var archiver = try Archiver(files, layout, store: store, settings: try settings())
-        var clock = RetentionClock(
-          newest: archiver.manifest.newest, realtime: System.now(),
-          monotonic: System.monotonicNanoseconds())
+        upkeep.begin(archiver)
         while true {
           let pass = try archiver.pass()
           said = ""
@@ -108,8 +92,8 @@ private struct ArchiverLoop<Files: FileSystem> {
           setPriority(isBehind: try archiver.isBehind(wasBehind: !isIdle))
           let isDone = pass.segmentCount == 0
           if isFinishing, isDone { return 0 }
-          try doChores(&archiver, &clock)
-          let joins = isDone && !isFinishing ? try join(&archiver) : false
+          try upkeep.tend(&archiver)
+          let joins = isDone && !isFinishing ? try upkeep.join(&archiver) : false
           if pause(isDone && !joins ? ArchiverProcess.lookMilliseconds : 0) == .stop { return 0 }
         }
       } catch {
@@ -129,66 +113,6 @@ private struct ArchiverLoop<Files: FileSystem> {
       return try ArchiveSettings.read(files, layout)
     } catch {
       throw .file(error)
-    }
-  }
-
-  /// What is done now and then: orders to erase, tables whose time has come, the manifest's length.
-  private mutating func doChores(
-    _ archiver: inout Archiver<Files>, _ clock: inout RetentionClock
-  ) throws(ArchiveError) {
-    let began = System.monotonicNanoseconds()
-    guard began >= choresAgainAt else { return }
-    try erase(&archiver)
-    try archiver.shortenManifest()
-    try expire(&archiver, &clock)
-    choresAgainAt = ArchiverProcess.nextLook(after: began)
-  }
-
-  /// Lets tables go whose time has come.
-  private func expire(_ archiver: inout Archiver<Files>, _ clock: inout RetentionClock)
-    throws(ArchiveError)
-  {
-    let now = System.now()
-    guard clock.mayExpire(realtime: now, monotonic: System.monotonicNanoseconds()) else { return }
-    for expiry in try archiver.expire(now: now) {
-      ShardProcess.say(
-        "archiver",
-        "archive/\(expiry.table.name) expired by \(expiry.reason.rawValue): "
-          + "\(expiry.table.eventCount) events up to \(expiry.table.latest.text)")
-    }
-  }
-
-  /// Takes orders to erase.
-  private mutating func erase(_ archiver: inout Archiver<Files>) throws(ArchiveError) {
-    while true {
-      switch try archiver.erase() {
-      case .nothing: return
-      case .taken(let what), .refused(let what): ShardProcess.say("archiver", what)
-      case .working: break
-      }
-      // What there is to be written anew is not to wait.
-      joinsAgainAt = 0
-    }
-  }
-
-  /// Goes on joining tables; false when there is nothing to join.
-  private mutating func join(_ archiver: inout Archiver<Files>) throws(ArchiveError) -> Bool {
-    let began = System.monotonicNanoseconds()
-    guard began >= joinsAgainAt else { return false }
-    do throws(ArchiveError) {
-      switch try archiver.merge() {
-      case .nothing:
-        joinsAgainAt = ArchiverProcess.nextLook(after: began)
-        return false
-      case .refused(let why): ShardProcess.say("archiver", why)
-      case .working, .joined: break
-      }
-      return true
-    } catch {
-      // What is held back is for handing segments over.
-      guard error.isDiskFull else { throw error }
-      joinsAgainAt = System.monotonicNanoseconds() + 60_000_000_000
-      return false
     }
   }
 

@@ -45,6 +45,12 @@ extension Archiver {
     return .joined(task.result)
   }
 
+  /// Gives up a join that has begun: what it wrote so far goes, and it is begun anew some time.
+  package mutating func giveUpJoin() {
+    mergeTask?.discard()
+    mergeTask = nil
+  }
+
   /// Tables with events that are to be erased go first.
   private func nextPlan(_ now: Timestamp) -> MergePlan? {
     if let table = tableToErase() {
