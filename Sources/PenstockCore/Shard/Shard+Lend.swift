@@ -13,8 +13,10 @@
 //     from the reader  "BACK " slot SP generation LF
 //
 // Name and mark, a decimal number, are those of the connection's token (AccessToken), and there when
-// the store has tokens; the name is "*" for everything. Each is a packet of its own. When the reader's connection ends, those that are lent end with it:
-// nobody knows how much of an answer was sent.
+// the store has tokens; the name is "*" for everything. Each is a packet of its own. When the reader's
+// connection ends, those that are lent end with it: nobody knows how much of an answer was sent. And
+// when the shard ends one that is lent, because its token is gone, say, the reader can send no more on
+// it either: it has no place among the shard's connections any longer.
 
 extension Shard where Machine: ~Copyable {
   /// Queues a request that the reader answers; what the connection stored before it will be seen.

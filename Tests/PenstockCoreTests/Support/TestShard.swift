@@ -27,7 +27,7 @@ final class TestShard {
 
   init(
     _ backend: Backend, limits: Limits = .small, seal: SealRules = SealRules(),
-    segmentCount: Int = 6, folder: TestFolder? = nil
+    segmentCount: Int = 6, folder: TestFolder? = nil, hasReader: Bool = false
   ) throws {
     self.folder = try folder ?? TestFolder()
     layout = StoreLayout(root: self.folder.path + "/store")
@@ -36,6 +36,7 @@ final class TestShard {
     var configuration = ShardConfiguration(
       layout: layout, store: store, log: LogNumber(0), shardCount: 1, limits: limits, seal: seal,
       backend: backend.choice)
+    configuration.hasReader = hasReader
     let template = try StreamTemplate(StreamTemplate.default)
     for kind in ListenerKind.allCases {
       let descriptor =
