@@ -9,15 +9,15 @@
 
 internal import CShims
 internal import PenstockArchive
-internal import PenstockCore
+package import PenstockCore
 internal import Synchronization
 
 /// The connection to one shard; closed once nobody needs it any more.
-final class ShardLink: Sendable {
+package final class ShardLink: Sendable {
   let descriptor: Int32
   private let ended = Atomic(false)
 
-  init(_ descriptor: Int32) { self.descriptor = descriptor }
+  package init(_ descriptor: Int32) { self.descriptor = descriptor }
 
   deinit { _ = penstock_close(descriptor) }
 
@@ -25,17 +25,22 @@ final class ShardLink: Sendable {
   var hasEnded: Bool { ended.load(ordering: .relaxed) }
   func end() { ended.store(true, ordering: .relaxed) }
 
-  /// Gives a connection back.
-  func giveBack(_ name: LentName) {
+  /// Gives a connection back. A shard that takes no word for too long loses the whole link, and with it
+  /// all it has lent: one that it was not told of would be lent for ever.
+  package func giveBack(
+    _ name: LentName, within nanoseconds: Int64 = LentConnection.stretchNanoseconds
+  ) {
     let words = Array("BACK \(name.slot) \(name.generation)\n".utf8)
-    let deadline = System.monotonicNanoseconds() + LentConnection.stretchNanoseconds
+    let deadline = System.monotonicNanoseconds() + nanoseconds
     while !hasEnded, System.monotonicNanoseconds() < deadline {
       let sent = unsafe words.withUnsafeBytes {
         unsafe penstock_send_packet(descriptor, $0.baseAddress, $0.count, -1)
       }
-      guard sent == Int64(-System.again) else { return }
+      if sent > 0 { return }
+      guard sent == Int64(-System.again) else { break }
       System.sleep(nanoseconds: 1_000_000)
     }
+    penstock_shut_down(descriptor)
   }
 }
 
@@ -54,7 +59,7 @@ enum LentFailure: Error {
 }
 
 /// One lent connection and the request to answer on it. Used by one thread.
-final class LentConnection: Sendable {
+package final class LentConnection: Sendable {
   let link: ShardLink
   let name: LentName
   /// The request line without its tag.
@@ -71,7 +76,7 @@ final class LentConnection: Sendable {
   /// Bytes of an answer that have their time together: a chunk of events.
   static let stretchByteCount = AnswerChunk.byteCountTarget
   /// A client that takes longer than this for a stretch is let go, in nanoseconds: 2 KB a second.
-  static let stretchNanoseconds: Int64 = 30_000_000_000
+  package static let stretchNanoseconds: Int64 = 30_000_000_000
   /// The same of a READ while others wait for its place: 21 KB a second, and no read waits longer for
   /// clients that take nothing.
   static let contendedStretchNanoseconds: Int64 = 3_000_000_000

@@ -80,7 +80,11 @@ enum ReaderProcess {
         unsafe penstock_receive_packet(link.descriptor, $0.baseAddress, $0.count, &lent)
       }
       if count == Int64(-System.again) { return }
-      guard count > 0 else { return link.end() }
+      guard count > 0 else {
+        // An empty packet is none of a shard's, and may bring a descriptor all the same.
+        if lent >= 0 { _ = penstock_close(lent) }
+        return link.end()
+      }
       guard lent >= 0 else { continue }
       guard
         let connection = LentConnection(
