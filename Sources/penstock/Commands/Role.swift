@@ -119,6 +119,16 @@ enum Role {
         path: path, peerSecret: try PeerSecret.receive(place.control))
     }
     configuration.seal.onStop = try arguments.number("--seal-on-stop") == 1
+    // The manifest is read under the lease: whoever had the log before may have archived it meanwhile.
+    do throws(Lease.Failure) {
+      configuration.lease = try Lease.acquire(
+        LinuxFileSystem(), place.layout, configuration.log,
+        waiting: ShardProcess.leaseWaitMilliseconds)
+    } catch {
+      ShardProcess.say("shard \(log)", error.description)
+      if case .held = error { return ShardProcess.Status.leaseHeld.rawValue }
+      return ShardProcess.Status.failed.rawValue
+    }
     do {
       let manifest = try Manifest.read(LinuxFileSystem(), place.layout)
       configuration.archivedThrough = manifest.archivedThrough(configuration.log)
