@@ -115,6 +115,12 @@ int penstock_lock(int descriptor, int timeout_ms) {
   }
 }
 
+bool penstock_is_locked(int descriptor) {
+  if (flock(descriptor, LOCK_SH | LOCK_NB) < 0) return errno == EWOULDBLOCK;
+  flock(descriptor, LOCK_UN);
+  return false;
+}
+
 int64_t penstock_free_bytes(const char *path) {
   struct statvfs s;
   return statvfs(path, &s) < 0 ? -errno : (int64_t)s.f_bavail * (int64_t)s.f_frsize;

@@ -36,6 +36,8 @@ int penstock_unlink(const char *path);
 int penstock_link(const char *from, const char *to);
 // Exclusive flock; waits up to `timeout_ms`. -EWOULDBLOCK when another holder keeps it.
 int penstock_lock(int descriptor, int timeout_ms);
+// Whether another holder has an exclusive flock on the file. Those who ask do not disturb each other.
+bool penstock_is_locked(int descriptor);
 // Free bytes for this user, and all bytes, of the file system that holds `path`.
 int64_t penstock_free_bytes(const char *path);
 int64_t penstock_total_bytes(const char *path);

@@ -201,26 +201,37 @@ struct StorePlace: Sendable {
     _ = held.withLock { $0.remove(place.layout.lock(log)) }
   }
 
-  /// Leases a log; nil when another holds it.
-  /// - Parameter waits: also while another process that is alive holds it, up to so many
-  ///   milliseconds.
-  func lease(_ log: LogNumber, waiting milliseconds: Int = 0) throws(StoreError) -> Lease? {
+  /// Leases a log; nil when another holds it, or it is a running daemon's.
+  func lease(_ log: LogNumber) throws(StoreError) -> Lease? {
     let path = layout.lock(log)
-    guard StorePlace.held.withLock({ $0.insert(path).inserted }) else { return nil }
+    guard try !isServed(log), StorePlace.held.withLock({ $0.insert(path).inserted }) else {
+      return nil
+    }
     var isLeased = false
     defer { if !isLeased { StorePlace.release(self, log) } }
     let holder = LeaseHolder(ofLog: log, layout)?.process
     let isEnding =
       holder.map { $0 == System.processIdentifier || !ProcessTable.isAlive($0) } ?? false
+    let lease: Lease
     do throws(Lease.Failure) {
-      let lease = try Lease.acquire(
+      lease = try Lease.acquire(
         LinuxFileSystem(), layout, log,
-        waiting: max(milliseconds, isEnding ? ShardProcess.leaseWaitMilliseconds : 0))
-      isLeased = true
-      return lease
+        waiting: isEnding ? ShardProcess.leaseWaitMilliseconds : 0)
     } catch {
       if case .failed(let cause) = error { throw .failed(cause.description) }
       return nil
+    }
+    defer { if !isLeased { LinuxFileSystem().close(lease.file) } }
+    isLeased = try !isServed(log)
+    return isLeased ? lease : nil
+  }
+
+  /// Whether a daemon that runs serves the log, its shard being between two starts, maybe.
+  private func isServed(_ log: LogNumber) throws(StoreError) -> Bool {
+    do throws(FileError) {
+      return try HostLock.serves(log, of: layout)
+    } catch {
+      throw .failed("nobody can tell whether a daemon serves the store: \(error)")
     }
   }
 }

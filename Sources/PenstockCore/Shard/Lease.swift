@@ -49,6 +49,23 @@ package struct Lease: Sendable {
     }
   }
 
+  /// Who holds the lease of `log`, after up to `milliseconds` in which it was not given back: nil when
+  /// nobody does, 0 when that is not known.
+  package static func holder<Files: FileSystem>(
+    _ files: Files, _ layout: StoreLayout, _ log: LogNumber, waiting milliseconds: Int
+  ) throws(FileError) -> Int? {
+    let file: File
+    do throws(FileError) {
+      file = try files.open(layout.lock(log), .read)
+    } catch {
+      if error.code == System.notFound { return nil }
+      throw error
+    }
+    defer { files.close(file) }
+    if try files.lock(file, waiting: milliseconds) { return nil }
+    return try read(files, file).processIdentifier ?? 0
+  }
+
   private enum Attempt {
     case acquired(Lease)
     case held(processIdentifier: Int?)

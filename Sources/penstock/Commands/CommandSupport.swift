@@ -40,29 +40,3 @@ package enum Quantity {
 
 /// Hands what was printed to the kernel, for readers that wait for it.
 func flushOutput() { _ = fflush(nil) }
-
-/// One host serves a store at a time.
-enum HostLock {
-  /// Takes the store's host lock or says who has it.
-  static func acquire(_ layout: StoreLayout) throws -> File {
-    let files = LinuxFileSystem()
-    let path = layout.run + "/host.lock"
-    do {
-      let file = try files.open(path, .createIfMissing)
-      guard try files.lock(file, waiting: 0) else {
-        let holder = System.contents(ofFile: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        files.close(file)
-        throw CommandFailure(
-          "another penstock serves \(layout.root) (\(holder.prefix { $0 != "\n" })); stop it first")
-      }
-      let bytes = Array("pid=\(System.processIdentifier)\n".utf8)
-      var memory = AlignedBuffer(byteCount: bytes.count)
-      memory.copy(bytes.rawSpan, to: 0)
-      try files.write(file, from: memory, 0..<bytes.count, at: 0)
-      try files.truncate(file, byteCount: bytes.count)
-      return file
-    } catch let error as FileError {
-      throw CommandFailure("cannot lock the store: \(error)")
-    }
-  }
-}

@@ -37,11 +37,12 @@ struct Seal: ParsableCommand {
     guard let description = try StoreDescription.read(files, layout) else {
       throw CommandFailure("there is no store at \(layout.root)")
     }
-    guard ControlServer.ask(layout, "status") != nil else {
+    guard let status = ControlServer.ask(layout, "status") else {
       throw CommandFailure(
         "no daemon serves \(layout.root); start it with 'penstock serve --data \(layout.root)'")
     }
-    let wanted = try DurablePositions.read(files, layout, description.store)
+    var wanted = try DurablePositions.read(files, layout, description.store)
+    try leaveOut(&wanted, layout, status)
     let began = System.monotonicNanoseconds()
     var askAt = began
     while true {
@@ -62,6 +63,23 @@ struct Seal: ParsableCommand {
         askAt = now + Seal.askNanoseconds
       }
       System.sleep(nanoseconds: Seal.lookNanoseconds)
+    }
+  }
+
+  /// Leaves out what no daemon can seal: logs that programs with the store inside write, or wrote since
+  /// it was started.
+  private func leaveOut(
+    _ wanted: inout [LogNumber: SequenceNumber], _ layout: StoreLayout, _ status: String
+  ) throws {
+    let manifest = try Manifest.read(LinuxFileSystem(), layout)
+    let recovering = ManagedRole.logsBeingRecovered(status)
+    for (log, position) in wanted.sorted(by: { $0.key < $1.key })
+    where manifest.coveredThrough(log) < position && !recovering.contains(log) {
+      guard try !HostLock.serves(log, of: layout) else { continue }
+      wanted[log] = nil
+      Console.say(
+        "penstock: log \(log.value) is written by a program with the store inside; what it has not "
+          + "sealed itself is not archived")
     }
   }
 }

@@ -100,8 +100,9 @@ struct Serve: ParsableCommand {
       // The host writes small files of its own.
       _ = Reserve.take(files, options.layout)
     }
-    let lock = try HostLock.acquire(options.layout)
+    let lock = try lockStore(options)
     defer { files.close(lock) }
+    try checkLogs(options, files)
     try protectRunFolder(options)
     // A connection costs a descriptor; as many as are allowed may be open.
     _ = penstock_raise_descriptor_limit()
@@ -122,6 +123,42 @@ struct Serve: ParsableCommand {
     _ = try? files.unlink(options.layout.controlSocket)
     HostSockets.removeFiles(options)
     throw ExitCode(status)
+  }
+
+  /// Takes the store's lock or says who has it.
+  private func lockStore(_ options: HostOptions) throws -> File {
+    do throws(HostLock.Failure) {
+      return try HostLock.acquire(options.layout, shardCount: options.shardCount)
+    } catch {
+      switch error {
+      case .held(let process):
+        throw CommandFailure(
+          "another penstock serves \(options.layout.root) "
+            + "(\(process.map { "pid=\($0)" } ?? "starting")); stop it first")
+      case .failed(let cause): throw CommandFailure("cannot lock the store: \(cause)")
+      }
+    }
+  }
+
+  /// Refuses to serve while another process writes one of the logs the shards are to have: the
+  /// connections the kernel would give that shard would wait for ever. What a daemon that was killed
+  /// has left is waited for.
+  private func checkLogs(_ options: HostOptions, _ files: LinuxFileSystem) throws {
+    for shard in 0..<options.shardCount {
+      let log = LogNumber(UInt8(shard))
+      let holder: Int?
+      do throws(FileError) {
+        holder = try Lease.holder(
+          files, options.layout, log, waiting: ShardProcess.leaseWaitMilliseconds)
+      } catch {
+        throw CommandFailure("cannot look at the log of shard \(shard): \(error)")
+      }
+      guard let holder else { continue }
+      throw CommandFailure(
+        "log \(shard) of \(options.layout.root) is written by process \(holder), a program with "
+          + "the store inside; end it first. Beside a daemon that runs already it would have a log "
+          + "of its own")
+    }
   }
 
   /// Shuts others out of run/. Where the file system has no modes that is said, and with tokens, which

@@ -184,7 +184,7 @@ final class Host {
       roles[index].process = nil
       if case .no = stop {
         noteEnd(index, ended, now)
-      } else if ended != 0 {
+      } else if ended != 0, !roles[index].isLeft(toOthers: ended) {
         say("\(roles[index].name) \(ManagedRole.how(ended)) while stopping")
         if !(roles[index].isKilled && isExcused(roles[index])) { status = 1 }
       }
@@ -193,8 +193,9 @@ final class Host {
 
   private func noteEnd(_ index: Int, _ ended: Int32, _ now: Int64) {
     let role = roles[index]
-    if case .retired = role.kind, ended == 0 {
+    if case .retired = role.kind, ended == 0 || role.isLeft(toOthers: ended) {
       roles[index].isLeftDown = true
+      if ended != 0 { say("\(role.name) is not needed: another process writes it now") }
       return
     }
     roles[index].restartCount += 1

@@ -45,6 +45,12 @@ struct ManagedRole {
     }
   }
 
+  /// Whether an end says that its log, which no shard serves, is another process's by now.
+  func isLeft(toOthers ended: Int32) -> Bool {
+    guard case .retired = kind else { return false }
+    return ended == ShardProcess.Status.leaseHeld.rawValue
+  }
+
   /// One line of the answer to `status`.
   var line: String {
     let state =
@@ -59,6 +65,17 @@ struct ManagedRole {
       let words = line.split(separator: " ")
       guard words.count > 2, words[0] == "shard", words[2] == "down", let number = UInt8(words[1])
       else { continue }
+      found.insert(LogNumber(number))
+    }
+    return found
+  }
+
+  /// The logs without a shard that are being recovered and sealed, by the same answer.
+  static func logsBeingRecovered(_ answer: String) -> Set<LogNumber> {
+    var found: Set<LogNumber> = []
+    for line in answer.split(separator: "\n") where line.hasPrefix("shard of retired log ") {
+      let words = line.split(separator: " ")
+      guard words.count > 5, words[5] != "down", let number = UInt8(words[4]) else { continue }
       found.insert(LogNumber(number))
     }
     return found
