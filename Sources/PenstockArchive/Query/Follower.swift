@@ -169,15 +169,17 @@ package final class Follower<Files: FileSystem> {
   ) throws -> Bool {
     defer { given = nil }
     let last = tail.sequence
-    return try tail.advance(to: frontier, batches: { batch, content in
-      guard goesOn() else { throw Enough() }
-      var lines = BatchContent(firstSequence: batch.line.firstSequence)
-      while let (sequence, range) = lines.next(in: content) {
-        guard sequence > last, take(content, range, tail.log, sequence) else { continue }
-        given = (tail.log, sequence)
-        try body(event)
-      }
-    })
+    return try tail.advance(
+      to: frontier,
+      batches: { batch, content in
+        guard goesOn() else { throw Enough() }
+        var lines = BatchContent(firstSequence: batch.line.firstSequence)
+        while let (sequence, range) = lines.next(in: content) {
+          guard sequence > last, take(content, range, tail.log, sequence) else { continue }
+          given = (tail.log, sequence)
+          try body(event)
+        }
+      })
   }
 
   // MARK: - Reading what was missed

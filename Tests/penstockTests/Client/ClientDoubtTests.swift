@@ -113,10 +113,14 @@ import Testing
       })
     let client = try await connect(server) { $0.token = "s3cret" }
     try await client.put([event("x")])
-    await #expect(
-      throws: StoreError.refused(
-        code: "unauthorized", text: "this server wants one of its tokens")
-    ) { try await client.put([event("y")]) }
+    // The first connection ends; what is put before that is noticed is in doubt.
+    let refused = StoreError.refused(
+      code: "unauthorized", text: "this server wants one of its tokens")
+    var error = await #expect(throws: StoreError.self) { try await client.put([event("y")]) }
+    if error != refused {
+      error = await #expect(throws: StoreError.self) { try await client.put([event("y")]) }
+    }
+    #expect(error == refused)
     try server.finish()
     let without = ScriptedServer { connection in
       try connection.expect("HELLO penstock/1", "ERR unauthorized say who you are")
