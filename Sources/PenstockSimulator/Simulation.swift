@@ -344,10 +344,7 @@ package final class Simulation {
     let statistics = Statistics(page)
     for listener in 0..<3 {
       let received = statistics[listener, .received]
-      let settled =
-        statistics[listener, .stored] + statistics[listener, .refused]
-        + statistics[listener, .refusedSize] + statistics[listener, .refusedBusy]
-        + statistics[listener, .lost]
+      let settled = statistics.settledCount(listener)
       // A refused PUT counts once, a stored one by its events.
       guard received == settled else {
         throw Finding(

@@ -121,7 +121,10 @@ enum Seeds {
     }
     let stream = "<34>1 2026-11-21T03:47:52.123Z h a 1 ID [e k=\"v\"] text"
     let counted = "\(stream.utf8.count) \(stream)"
-    for text in [counted + counted, stream + "\n" + stream + "\r\n", stream + "\0" + stream] {
+    for text in [
+      counted + counted, stream + "\n" + stream + "\r\n", stream + "\0" + stream,
+      "\u{16}\u{3}\u{1}" + stream,
+    ] {
       inputs.append([1, 7] + Array(text.utf8))
     }
     for case let (message, isStream) in shared(package) where isStream {
@@ -135,10 +138,13 @@ enum Seeds {
       "<34>1 2026-11-21T03:47:52.123Z web-1 sshd 811 ID47 [ex@1 k=\"v\" l=\"w\"][o p=\"q\"] text",
       "<13>1 - - - - - - ", "<86>Oct  5 22:14:15 web-1 sshd[4711]: Accepted key",
       "<34>2026-10-05T22:14:15.25+01:00 h su[1]: m", "<13>Mar  4 05:06:07 2026: %ASA-1: x", "",
+      "<189>29: sw1: *Oct  5 22:14:15.123 CEST: %SYS-5-CONFIG_I: m", "Oct  5 22:14:15 h su: m",
+      "<13>Oct  5 22:14:15 Message forwarded from h: su[1]: m",
+      "<13>Oct  5 22:14:15 GMT [fe80::1%2] su: m", "<13>1970-01-01T00:00:00 h su: m",
     ].map { Array($0.utf8) }
     messages += shared(package).map(\.bytes).filter { $0.count < 4000 }
     return messages.enumerated().map { index, message in
-      [UInt8(index % 4), UInt8(index % 3), 0x40] + message
+      [UInt8(index % 4 + 16 * (index % 7 % 4)), UInt8(index % 3), 0x40] + message
     }
   }
 

@@ -20,6 +20,9 @@
 //     _escaped=              the payload is escaped
 //     _form=…                how to rebuild the header bytes a shipper sent (Syslog)
 //     _header=…              those bytes themselves, where they cannot be rebuilt
+//     _guessed=year,zone     fields of the message that were guessed (SyslogEvent)
+//     _claimed=time          the time it claimed, where the event has that of its receipt
+//     _framing=…             what stood around the message in its datagram (DatagramFraming)
 //     _malformed=reason      the message did not follow its grammar and was kept as it came
 //     _truncated=bytes       the message was longer than the limit; its whole size
 //

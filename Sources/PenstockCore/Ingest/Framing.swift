@@ -6,7 +6,8 @@
 //
 // The framing of a connection is decided once: octet-counted when it begins with digits, SP, "<";
 // else delimited, by LF or NUL, whichever came first. A frame that does not follow what was
-// decided is taken up to the next LF, so that one bad frame costs itself only.
+// decided is taken up to the next LF, so that one bad frame costs itself only. A connection that
+// begins like TLS (RFC 8446 5.1: a handshake record) is none of ours.
 
 /// What is known about a connection's framing.
 package enum StreamFraming: UInt8, BitwiseCopyable, Sendable {
@@ -17,6 +18,8 @@ package enum StreamFraming: UInt8, BitwiseCopyable, Sendable {
   case delimited
   case lineFeed
   case null
+  /// Not syslog: a TLS handshake.
+  case encrypted
 }
 
 /// What stands at an offset of the stream.
@@ -28,11 +31,78 @@ package enum FrameStep: Equatable, Sendable {
   case counted(start: Int, count: Int)
   /// The rest of the bytes is the beginning of a frame whose end is not known yet.
   case open
+  /// The connection begins with a TLS handshake.
+  case encrypted
+}
+
+/// What stood around the message of a datagram, so that it can be put back.
+///
+/// A final LF alone is not told: where messages are given back, one stands behind each anyway.
+package struct DatagramFraming: BitwiseCopyable, Equatable, Sendable {
+  /// Digits of the count in front of the message; 0 when there was none. The count is that of the
+  /// message and what ended it.
+  package var countDigitCount: UInt8 = 0
+  /// What ended the message: "n" for LF, "r" for CR LF, "z" for NUL, 0 for nothing.
+  package var ending: UInt8 = 0
+
+  package static let none = DatagramFraming()
+  static let lineFeed = UInt8(ascii: "n")
+  static let returnAndLineFeed = UInt8(ascii: "r")
+  static let null = UInt8(ascii: "z")
+
+  private init() {}
+
+  /// What `whole` holds beside `message`, which `StreamFraming.datagram` found in it.
+  package init(_ span: RawSpan, _ whole: ByteRange, _ message: ByteRange) {
+    let prefix = message.lowerBound &- whole.lowerBound
+    countDigitCount = UInt8(max(0, prefix &- 1))
+    switch whole.upperBound &- message.upperBound {
+    case 0: break
+    case 1:
+      ending =
+        span.byte(at: message.upperBound) == Byte.null
+        ? DatagramFraming.null : DatagramFraming.lineFeed
+    default: ending = DatagramFraming.returnAndLineFeed
+    }
+    if countDigitCount == 0, ending == DatagramFraming.lineFeed { ending = 0 }
+  }
+
+  /// Reads what was written of it: `[ digit ] [ "n" / "r" / "z" ]`; what is neither counts as not
+  /// there.
+  init(text span: RawSpan, _ range: ByteRange) {
+    for index in range {
+      let byte = span.byte(at: index)
+      switch byte {
+      case UInt8(ascii: "1")...Byte.nine: countDigitCount = byte &- Byte.zero
+      case DatagramFraming.lineFeed, DatagramFraming.returnAndLineFeed, DatagramFraming.null:
+        ending = byte
+      default: break
+      }
+    }
+  }
+
+  /// The datagram around a message. For cold paths: it allocates.
+  func whole(_ message: [UInt8]) -> [UInt8] {
+    var rest = message
+    switch ending {
+    case DatagramFraming.lineFeed: rest.append(Byte.lineFeed)
+    case DatagramFraming.returnAndLineFeed: rest += [Byte.carriageReturn, Byte.lineFeed]
+    case DatagramFraming.null: rest.append(Byte.null)
+    default: break
+    }
+    guard countDigitCount > 0 else { return rest }
+    let digits = Array("\(rest.count)".utf8)
+    let zeros = max(0, Int(countDigitCount) - digits.count)
+    return [UInt8](repeating: Byte.zero, count: zeros) + digits + [Byte.space] + rest
+  }
 }
 
 extension StreamFraming {
   /// Digits a count may have: more is not a size anyone means.
   static let countDigitsMax = 9
+  /// The first two bytes of a TLS connection: a handshake record, of version 3.x.
+  private static let handshake: UInt8 = 0x16
+  private static let handshakeMajor: UInt8 = 3
 
   /// Decides the framing if it is open, and finds the frame at `offset` of `span`, of which
   /// `[offset, end)` was received.
@@ -45,6 +115,7 @@ extension StreamFraming {
     case .octetCounted: return octetStep(span, offset, end)
     case .lineFeed: return lineStep(span, offset, end)
     case .undecided, .delimited, .null: return delimitedStep(span, offset, end)
+    case .encrypted: return .encrypted
     }
   }
 
@@ -55,6 +126,11 @@ extension StreamFraming {
       index &- offset <= StreamFraming.countDigitsMax
     {
       index &+= 1
+    }
+    if span.byte(at: offset) == StreamFraming.handshake {
+      guard offset &+ 1 < end else { return false }
+      self = span.byte(at: offset &+ 1) == StreamFraming.handshakeMajor ? .encrypted : .delimited
+      return true
     }
     if index == offset || index &- offset > StreamFraming.countDigitsMax
       || span.byte(at: offset) == Byte.zero

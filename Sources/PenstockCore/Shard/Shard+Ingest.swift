@@ -41,10 +41,14 @@ extension Shard where Machine: ~Copyable {
     // An empty datagram is a message too: one that says nothing.
     repeat {
       let end = min(item.offset &+ item.segmentByteCount, item.end)
-      let range = StreamFraming.datagram(memory.datagrams.bytes, item.offset..<end)
-      guard storeSyslog(.datagrams, range, originalByteCount: range.count, listener) else {
-        return false
-      }
+      let whole = item.offset..<end
+      let range = StreamFraming.datagram(memory.datagrams.bytes, whole)
+      let framing =
+        range.count == whole.count
+        ? DatagramFraming.none : DatagramFraming(memory.datagrams.bytes, whole, range)
+      guard
+        storeSyslog(.datagrams, range, originalByteCount: range.count, framing: framing, listener)
+      else { return false }
       count &+= 1
       byteCount &+= UInt64(end &- item.offset)
       item.offset = end
@@ -126,9 +130,22 @@ extension Shard where Machine: ~Copyable {
         sessions.beginFrame(slot, wholeCount: -1, isPut: false, now: now)
         keep(slot, item.offset..<item.end)
         item.offset = item.end
+      case .encrypted:
+        refuseEncrypted(slot)
+        return true
       }
     }
     return true
+  }
+
+  /// Ends a connection that speaks TLS: what it sends would be stored as garbage for hours.
+  private mutating func refuseEncrypted(_ slot: Int) {
+    let listener = sessions.connections[slot].listener
+    bookReceived(listener, 1, 0)
+    statistics[listener, .refusedEncrypted] += 1
+    statistics[listener, .pending] -= 1
+    sessions.releaseFrame(slot)
+    endConnection(slot)
   }
 
   private mutating func keep(_ slot: Int, _ range: ByteRange) {
@@ -184,6 +201,9 @@ extension Shard where Machine: ~Copyable {
       sessions.dropKeptPrefix(slot, count: range.lowerBound - kept.lowerBound)
       sessions.connections[slot].keptCount = range.count
       return finishCollected(slot)
+    case .encrypted:
+      refuseEncrypted(slot)
+      return true
     }
   }
 
@@ -280,15 +300,15 @@ extension Shard where Machine: ~Copyable {
   /// Appends one syslog message to the open batch; false when there is no room now.
   @inline(__always)
   mutating func storeSyslog(
-    _ source: Source, _ range: ByteRange, originalByteCount: Int, _ listener: Int
+    _ source: Source, _ range: ByteRange, originalByteCount: Int,
+    framing: DatagramFraming = .none, _ listener: Int
   ) -> Bool {
     let cut = range.lowerBound..<min(range.upperBound, range.lowerBound &+ limits.eventByteCountMax)
     while true {
       let mark = batches[openSlot].writer.offset
-      let outcome = appendSyslog(source, cut, originalByteCount, listener)
+      let outcome = appendSyslog(source, cut, originalByteCount, framing, listener)
       if outcome != .full {
-        if outcome == .malformed { statistics[listener, .malformed] &+= 1 }
-        if outcome == .truncated { statistics[listener, .truncated] &+= 1 }
+        if outcome != .stored { book(outcome, listener) }
         bookEvents(listener, 1)
         if openBatchIsFull { _ = submitOpenBatch() }
         return true
@@ -304,20 +324,21 @@ extension Shard where Machine: ~Copyable {
 
   @inline(__always)
   private mutating func appendSyslog(
-    _ source: Source, _ range: ByteRange, _ originalByteCount: Int, _ listener: Int
-  ) -> SyslogOutcome {
+    _ source: Source, _ range: ByteRange, _ originalByteCount: Int, _ framing: DatagramFraming,
+    _ listener: Int
+  ) -> IngestOutcome {
     switch source {
     case .streams:
       SyslogSource.append(
-        memory.streams, range, originalByteCount, wallTime, &contexts[listener],
+        memory.streams, range, originalByteCount, framing, wallTime, &contexts[listener],
         &batches[openSlot].writer, &memory.commits)
     case .datagrams:
       SyslogSource.append(
-        memory.datagrams, range, originalByteCount, wallTime, &contexts[listener],
+        memory.datagrams, range, originalByteCount, framing, wallTime, &contexts[listener],
         &batches[openSlot].writer, &memory.commits)
     case .frames:
       SyslogSource.append(
-        sessions.frames, range, originalByteCount, wallTime, &contexts[listener],
+        sessions.frames, range, originalByteCount, framing, wallTime, &contexts[listener],
         &batches[openSlot].writer, &memory.commits)
     }
   }
@@ -331,8 +352,9 @@ extension Shard where Machine: ~Copyable {
     while count > 0 {
       let mark = batches[openSlot].writer.offset
       let shortened = range.lowerBound..<(range.lowerBound + count)
-      if appendSyslog(source, shortened, originalByteCount, listener) != .full {
-        statistics[listener, .truncated] &+= 1
+      let outcome = appendSyslog(source, shortened, originalByteCount, .none, listener)
+      if outcome != .full {
+        book(outcome, listener)
         bookEvents(listener, 1)
         return true
       }
@@ -341,6 +363,14 @@ extension Shard where Machine: ~Copyable {
     }
     statistics[listener, .refusedSize] &+= 1
     return true
+  }
+
+  /// Counts what is marked in an event that was stored.
+  @inline(never)
+  private mutating func book(_ outcome: IngestOutcome, _ listener: Int) {
+    if outcome.contains(.malformed) { statistics[listener, .malformed] &+= 1 }
+    if outcome.contains(.truncated) { statistics[listener, .truncated] &+= 1 }
+    if outcome.contains(.timeReplaced) { statistics[listener, .timeReplaced] &+= 1 }
   }
 
   mutating func rollBack(to mark: Int) {
@@ -371,11 +401,12 @@ enum SyslogSource {
   @inline(__always)
   static func append(
     _ source: borrowing AlignedBuffer, _ range: ByteRange, _ originalByteCount: Int,
-    _ receivedAt: Timestamp, _ context: inout SyslogContext, _ writer: inout EventWriter,
+    _ framing: DatagramFraming, _ receivedAt: Timestamp, _ context: inout SyslogContext,
+    _ writer: inout EventWriter,
     _ memory: inout AlignedBuffer
-  ) -> SyslogOutcome {
+  ) -> IngestOutcome {
     Syslog.append(
-      source.bytes(range), originalByteCount: originalByteCount, receivedAt: receivedAt,
-      &context, &writer, &memory)
+      source.bytes(range), originalByteCount: originalByteCount, framing: framing,
+      receivedAt: receivedAt, &context, &writer, &memory)
   }
 }

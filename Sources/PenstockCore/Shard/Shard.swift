@@ -208,7 +208,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
       }
     }
     for listener in configuration.listeners {
-      contexts.append(SyslogContext(template: listener.template))
+      contexts.append(SyslogContext(template: listener.template, rules: listener.times))
     }
     self.frontier.publish(durableSequence, durableNumber)
     begin(recovered)
@@ -322,10 +322,7 @@ package struct Shard<Machine: IO & ~Copyable>: ~Copyable {
     var found = UInt64(recovered.eventsRecovered)
     for listener in 0..<Limits.listenerCountMax {
       let received = statistics[listener, .received]
-      let settled =
-        statistics[listener, .stored] + statistics[listener, .refused]
-        + statistics[listener, .refusedSize] + statistics[listener, .refusedBusy]
-        + statistics[listener, .lost]
+      let settled = statistics.settledCount(listener)
       statistics[listener, .pending] = 0
       guard received > settled else { continue }
       let stored = min(found, received - settled)

@@ -8,6 +8,8 @@ package struct ListenerConfiguration: Sendable {
   package var name: String
   /// How streams are named.
   package var template: StreamTemplate
+  /// What is made of the times messages carry.
+  package var times: TimeRules
   /// The own address of each shard for who came by this listener, escaped; empty when none is told.
   package var shardAddresses: [[UInt8]]
 
@@ -16,12 +18,13 @@ package struct ListenerConfiguration: Sendable {
 
   package init(
     socket: Socket, kind: ListenerKind, name: String, template: StreamTemplate,
-    shardAddresses: [[UInt8]] = []
+    times: TimeRules = TimeRules(), shardAddresses: [[UInt8]] = []
   ) {
     self.socket = socket
     self.kind = kind
     self.name = name
     self.template = template
+    self.times = times
     self.shardAddresses = shardAddresses
   }
 }

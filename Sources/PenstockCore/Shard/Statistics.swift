@@ -4,7 +4,7 @@
 //     values 64 + 32 × listener …       one for each `ListenerCounter` of that listener
 //
 // Received = stored + each rejection + lost holds for every listener whenever the shard is at
-// rest; a crash leaves received ahead of the rest, and the next start books the difference as lost.
+// rest (`ListenerCounter.settled`); a crash leaves received ahead of the rest, and the next start books the difference as lost.
 
 /// Counters of the whole shard.
 package enum Counter: Int, CaseIterable, Sendable {
@@ -70,6 +70,15 @@ package enum ListenerCounter: Int, CaseIterable, Sendable {
   case droppedSeen
   /// Frames cut off by the end of their connection.
   case unfinished
+  /// Stored under the time of their receipt, because they claimed one beyond the listener's window.
+  case timeReplaced
+  /// Connections refused because they spoke TLS to a listener that does not.
+  case refusedEncrypted
+
+  /// What `received` is the sum of, beside what is pending.
+  package static let settled: [ListenerCounter] = [
+    .stored, .refused, .refusedSize, .refusedBusy, .refusedEncrypted, .lost,
+  ]
 }
 
 /// The page of counters.
@@ -102,5 +111,10 @@ package struct Statistics: ~Copyable {
       page[Statistics.listenerStart &+ listener &* Statistics.listenerStride &+ counter.rawValue] =
         newValue
     }
+  }
+
+  /// How many of what a listener received were settled one way or another.
+  package func settledCount(_ listener: Int) -> UInt64 {
+    ListenerCounter.settled.reduce(0) { $0 + self[listener, $1] }
   }
 }

@@ -50,6 +50,34 @@ import Testing
     #expect(framing.step(bytes.rawSpan, 0, bytes.count) == .counted(start: 3, count: 20))
   }
 
+  @Test func `a connection that begins like TLS is told apart by its second byte`() {
+    let bytes: [UInt8] = [0x16, 3, 1, 0, 0xC8, 0x0A]
+    var framing = StreamFraming.undecided
+    #expect(framing.step(bytes.rawSpan, 0, 1) == .open)
+    #expect(framing == .undecided)
+    #expect(framing.step(bytes.rawSpan, 0, 2) == .encrypted)
+    #expect(framing.step(bytes.rawSpan, 0, bytes.count) == .encrypted)
+    #expect(frames("\u{16}a\n").messages == ["\u{16}a"])
+    #expect(frames("<1>a\n\u{16}\u{3}\n").messages == ["<1>a", "\u{16}\u{3}"])
+  }
+
+  @Test(arguments: [
+    ("<1>a", ""), ("<1>a\n", ""), ("<1>a\r\n", "r"), ("<1>a\0", "z"), ("5 <1>ab", "1"),
+    ("6 <1>ab\n", "1n"), ("0000007 <1>ab\r\n", "7r"), ("6 <1>ab\0", "1z"), ("", ""), ("\n", ""),
+    ("\0", "z"), ("\0\0", "z"), ("<1>a\n\0", "z"), ("<1>a\0\n", ""),
+  ]) func `what stood around a datagram's message can be put back`(_ text: String, _ said: String)
+    throws
+  {
+    let bytes = Array(text.utf8)
+    let whole = 0..<bytes.count
+    let range = StreamFraming.datagram(bytes.rawSpan, whole)
+    let framing = DatagramFraming(bytes.rawSpan, whole, range)
+    let message = try SyslogHarness.parse(Array(bytes[range]), framing: framing)
+    #expect(message.value("_framing") == (said.isEmpty ? nil : said))
+    #expect(
+      message.raw + (bytes.last == Byte.lineFeed && said.isEmpty ? [Byte.lineFeed] : []) == bytes)
+  }
+
   @Test(arguments: [
     ("<1>a\n", "<1>a"), ("<1>a\r\n", "<1>a"), ("<1>a\0", "<1>a"), ("5 <1>ab", "<1>ab"),
     ("6 <1>ab\n", "<1>ab"), ("7 <1>ab", "7 <1>ab"), ("<1>a\n\n", "<1>a\n"), ("", ""), ("\n", ""),

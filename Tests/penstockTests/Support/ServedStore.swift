@@ -173,7 +173,7 @@ final class ServedStore {
   }
 
   /// The same; nil while the shard has yet to begin.
-  private func listenerIfThere(_ name: String, shard: Int) throws -> [String: Any]? {
+  func listenerIfThere(_ name: String, shard: Int = 0) throws -> [String: Any]? {
     let json = try run("status", "--format", "json")
     let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
     let shards = try #require((object as? [String: Any])?["shards"] as? [[String: Any]])
@@ -190,12 +190,18 @@ final class ServedStore {
         try wait("the ledger of \(listener) of shard \(shard) closes: \(last)") {
           guard let found = try self.listenerIfThere(listener, shard: shard) else { return false }
           last = found
-          func count(_ name: String) -> Int { last[name] as? Int ?? 0 }
-          return count("received") == count("stored") + count("refused") + count("refused_size")
-            + count("refused_busy") + count("lost")
+          return ServedStore.isClosed(found)
         }
       }
     }
+  }
+
+  /// Whether what a listener received is all stored, refused or lost.
+  static func isClosed(_ counts: [String: Any]) -> Bool {
+    let settled = [
+      "stored", "refused", "refused_size", "refused_busy", "refused_encrypted", "lost",
+    ]
+    return counts["received"] as? Int == settled.reduce(0) { $0 + (counts[$1] as? Int ?? 0) }
   }
 
   // MARK: - Commands

@@ -1,6 +1,6 @@
 // The bytes a shipper sent, from the event that was stored: the way back of `Syslog`.
 //
-//     raw = header + payload
+//     raw = header + payload, within what `_framing=` says
 //
 // where the header is `_header=` as it stands, or rebuilt after `_form=`, or nothing for a message
 // that was kept whole. For cold paths: it allocates.
@@ -13,19 +13,25 @@ package enum SyslogRaw {
     var header: [UInt8] = []
     var isEscaped = false
     var form: ByteRange?
+    var time = event.time ?? .earliest
+    var framing = DatagramFraming.none
     var cursor = AttributeCursor(event.attributes)
     while let (key, value) = cursor.next(in: line) {
       guard line.byte(at: key.lowerBound) == UInt8(ascii: "_") else { continue }
       if isKey("_escaped", key, line) { isEscaped = true }
       if isKey("_form", key, line) { form = value }
+      if isKey("_framing", key, line) { framing = DatagramFraming(text: line, value) }
+      if isKey("_claimed", key, line) {
+        time = Timestamp(journalText: line, at: value.lowerBound) ?? time
+      }
       if isKey("_header", key, line) {
         header = Escape.decode(line.extracting(value)) ?? line.extracting(value).array()
       }
     }
     let stored = line.extracting(event.payload)
     let payload = isEscaped ? Escape.decode(stored) ?? stored.array() : stored.array()
-    if let form, isForm(line, form) { header = rebuild(line, event, form) }
-    return header + payload
+    if let form, isForm(line, form) { header = rebuild(line, event, time, form) }
+    return framing.whole(header + payload)
   }
 
   private static func isKey(_ name: StaticString, _ key: ByteRange, _ line: RawSpan) -> Bool {
@@ -42,7 +48,9 @@ package enum SyslogRaw {
   }
 
   /// An RFC 5424 header from its attributes.
-  private static func rebuild(_ line: RawSpan, _ event: EventLine, _ form: ByteRange) -> [UInt8] {
+  private static func rebuild(
+    _ line: RawSpan, _ event: EventLine, _ instant: Timestamp, _ form: ByteRange
+  ) -> [UInt8] {
     var facility = 0
     var severity = 0
     var fields: [String: [UInt8]] = [:]
@@ -87,9 +95,7 @@ package enum SyslogRaw {
     } else {
       let digitCount = Int(line.byte(at: flags) &- Byte.zero)
       let zoneEnd = line.byte(at: flags + 1) == UInt8(ascii: "Z") ? flags + 2 : flags + 7
-      out += time(
-        event.time ?? .earliest, digitCount: digitCount,
-        zone: line.extracting((flags + 1)..<zoneEnd))
+      out += time(instant, digitCount: digitCount, zone: line.extracting((flags + 1)..<zoneEnd))
       flags = zoneEnd
     }
     let type = Escape.decode(line.extracting(event.type)) ?? []

@@ -1,84 +1,87 @@
-// Times of syslog messages.
+// Times of syslog messages, RFC 3339's; those of RFC 3164 are in `SyslogTime+BSD`.
 //
-//     RFC 3339 (RFC 5424 6.2.3, and many 3164 senders)
-//         YYYY-MM-DD "T" HH:MM:SS [ "." 1*9DIGIT ] [ "Z" / ( "+" / "-" ) HH:MM ]
-//     RFC 3164 4.1.2, and its dialects
-//         Mmm SP ( DD / SP D / D ) SP [ YYYY SP ] HH:MM:SS [ "." 1*9DIGIT ] [ SP YYYY ] [ ":" ]
+//     YYYY-MM-DD "T" HH:MM:SS [ "." 1*9DIGIT ] [ "Z" / ( "+" / "-" ) HH:MM ]
 //
 // A time in UTC is copied as text, its fraction padded to nine digits; checking is skipped when
 // date and second are those of the message before, which under load they nearly always are. Second
-// 60 is stored as the last nanosecond before the next minute. A year that is not given is the one
-// that brings the time nearest to when it was received.
+// 60 is stored as the last nanosecond before the next minute.
 
 /// A time found in a message.
-struct SyslogTime: BitwiseCopyable {
+package struct SyslogTime: BitwiseCopyable, Sendable {
   /// Where the text of the time ends.
-  var end: Int
+  package var end: Int
   /// Digits of the fraction.
-  var fractionDigitCount: Int
+  package var fractionDigitCount = 0
   /// Where the fraction's digits begin.
   var fractionStart: Int
+  /// Seconds since 1970, within the years of the journal's text form.
+  package var seconds: Int64 = 0
+  /// The nanoseconds beside them; not set when the text is copied.
+  var nanoseconds: UInt32 = 0
   /// In UTC, and the text up to the second may be copied as it stands.
-  var isCopyable: Bool
-  /// The instant; meaningless when the text is copied.
-  var instant = Timestamp(seconds: 0, nanoseconds: 0)
+  var isCopyable = false
   /// The zone's text, for rebuilding: from here to `end`.
   var zoneStart: Int
-  /// Whether a zone was given at all.
-  var hasZone: Bool
+  /// Whether a zone was given.
+  package var hasZone = false
+  /// Whether a year was given.
+  package var hasYear = true
   /// Whether the text can be told from the instant, its zone and its number of digits.
   var isExact = true
+
+  /// A time whose text ends where its seconds do, at `end`.
+  init(end: Int) {
+    self.end = end
+    fractionStart = end
+    zoneStart = end
+  }
 
   /// Reads an RFC 3339 time at `offset`, no further than `end`.
   @inline(__always)
   init?(rfc3339 span: RawSpan, _ offset: Int, _ end: Int, _ context: inout SyslogContext) {
     guard end &- offset >= 19 else { return nil }
-    let first = span.word(at: offset)
-    let middle = span.word(at: offset &+ 8)
-    let last = span.word(at: offset &+ 11)
+    self.init(end: offset &+ 19)
     var isLeap = false
-    if first != context.checkedFirst || middle != context.checkedMiddle
-      || last != context.checkedLast
-    {
+    var local: Int64
+    let words = CheckedSecond.Words(span, offset)
+    if words == context.checked.words {
+      local = context.checked.seconds
+    } else {
       guard let civil = SyslogTime.civil(span, offset) else { return nil }
       isLeap = civil.second == 60
-      if !isLeap {
-        context.checkedFirst = first
-        context.checkedMiddle = middle
-        context.checkedLast = last
-      }
+      local = SyslogTime.seconds(civil)
+      if !isLeap { context.checked = CheckedSecond(words, local, context.rules) }
     }
-    var index = offset &+ 19
-    fractionStart = index
-    fractionDigitCount = 0
-    if index < end, span.byte(at: index) == UInt8(ascii: ".") {
-      index &+= 1
-      fractionStart = index
-      while index < end, span.byte(at: index) &- Byte.zero <= 9 { index &+= 1 }
-      fractionDigitCount = index &- fractionStart
-      guard (1...9).contains(fractionDigitCount) else { return nil }
+    if self.end < end, span.byte(at: self.end) == UInt8(ascii: ".") {
+      guard takeFraction(span, end), (1...9).contains(fractionDigitCount) else { return nil }
     }
-    zoneStart = index
-    hasZone = true
-    if index < end, span.byte(at: index) == UInt8(ascii: "Z") {
-      self.end = index &+ 1
+    zoneStart = self.end
+    if zoneStart < end, span.byte(at: zoneStart) == UInt8(ascii: "Z") {
+      self.end = zoneStart &+ 1
+      hasZone = true
       isCopyable = !isLeap
-      if isLeap {
-        guard let civil = SyslogTime.civil(span, offset) else { return nil }
-        resolve(span, civil, offsetSeconds: 0)
-      }
+      seconds = local
+      if isLeap { resolve(span, local, isLeap: true, offsetSeconds: 0) }
       return
     }
-    guard let civil = SyslogTime.civil(span, offset) else { return nil }
-    isCopyable = false
-    self.end = index
-    if let zone = SyslogTime.zone(span, index, end) {
-      self.end = index &+ 6
-      resolve(span, civil, offsetSeconds: zone)
-    } else {
-      hasZone = false
-      resolve(span, civil, offsetSeconds: context.zoneOffsetSeconds)
+    var zone = context.rules.zoneOffsetSeconds ?? 0
+    if let given = SyslogTime.zone(span, zoneStart, end) {
+      zone = given
+      hasZone = true
+      self.end = zoneStart &+ 6
     }
+    resolve(span, local, isLeap: isLeap, offsetSeconds: zone)
+  }
+
+  /// Moves behind "." and the digits that follow; false when there are none.
+  @inline(__always)
+  mutating func takeFraction(_ span: RawSpan, _ end: Int) -> Bool {
+    fractionStart = self.end &+ 1
+    var index = fractionStart
+    while index < end, span.byte(at: index) &- Byte.zero <= 9 { index &+= 1 }
+    fractionDigitCount = index &- fractionStart
+    self.end = index
+    return fractionDigitCount > 0
   }
 
   /// "+HH:MM" or "-HH:MM" in seconds east of UTC.
@@ -94,7 +97,7 @@ struct SyslogTime: BitwiseCopyable {
     return sign == Byte.dash ? -seconds : seconds
   }
 
-  /// "YYYY-MM-DDTHH:MM:SS"; second 60 only where a leap second can be.
+  /// "YYYY-MM-DDTHH:MM:SS", second 60 included.
   private static func civil(_ span: RawSpan, _ offset: Int) -> CivilTime? {
     guard span.byte(at: offset &+ 4) == Byte.dash, span.byte(at: offset &+ 7) == Byte.dash,
       span.byte(at: offset &+ 10) == UInt8(ascii: "T"),
@@ -107,40 +110,62 @@ struct SyslogTime: BitwiseCopyable {
       let minute = span.decimal((offset &+ 14)..<(offset &+ 16)),
       let second = span.decimal((offset &+ 17)..<(offset &+ 19))
     else { return nil }
-    var civil = CivilTime(
-      year: year, month: month, day: day, hour: hour, minute: minute, second: min(second, 59))
-    guard second <= 60, civil.isValid else { return nil }
-    civil.second = second
-    return civil
+    let civil = CivilTime(
+      year: year, month: month, day: day, hour: hour, minute: minute, second: second)
+    return isPlausible(civil) ? civil : nil
+  }
+
+  /// Valid, or a leap second.
+  static func isPlausible(_ civil: CivilTime) -> Bool {
+    var plain = civil
+    plain.second = min(plain.second, 59)
+    return civil.second <= 60 && plain.isValid
+  }
+
+  /// Seconds since 1970 of a time that is plausible; those of second 59 for a leap second.
+  static func seconds(_ civil: CivilTime) -> Int64 {
+    var plain = civil
+    plain.second = min(plain.second, 59)
+    return plain.secondsSince1970
   }
 
   /// Sets the instant, kept within the years of the journal's text form.
-  private mutating func resolve(_ span: RawSpan, _ civil: CivilTime, offsetSeconds: Int64) {
-    var nanoseconds: UInt32 = 0
-    for index in 0..<9 {
-      nanoseconds *= 10
-      if index < fractionDigitCount {
-        nanoseconds += UInt32(span.byte(at: fractionStart &+ index) &- Byte.zero)
-      }
-    }
-    var plain = civil
-    if civil.second == 60 {
-      plain.second = 59
-      nanoseconds = 999_999_999
-    }
-    let instant = Timestamp(
-      seconds: plain.secondsSince1970 - offsetSeconds, nanoseconds: nanoseconds)
-    self.instant = min(max(instant, .earliest), .latest)
-    isExact = civil.second != 60 && self.instant == instant
+  mutating func resolve(
+    _ span: RawSpan, _ local: Int64, isLeap: Bool, offsetSeconds: Int64
+  ) {
+    let fraction = isLeap ? 999_999_999 : fraction(span)
+    let instant = Timestamp(seconds: local &- offsetSeconds, nanoseconds: fraction)
+    let kept = min(max(instant, .earliest), .latest)
+    seconds = kept.seconds
+    nanoseconds = kept.nanoseconds
+    isExact = !isLeap && kept == instant
   }
 
-  /// Writes the time in the journal's form.
+  /// The fraction's first nine digits, in nanoseconds.
+  private func fraction(_ span: RawSpan) -> UInt32 {
+    var nanoseconds: UInt32 = 0
+    for index in 0..<9 {
+      nanoseconds &*= 10
+      if index < fractionDigitCount {
+        nanoseconds &+= UInt32(span.byte(at: fractionStart &+ index) &- Byte.zero)
+      }
+    }
+    return nanoseconds
+  }
+
+  /// The instant.
+  package func instant(in span: RawSpan) -> Timestamp {
+    Timestamp(seconds: seconds, nanoseconds: isCopyable ? fraction(span) : nanoseconds)
+  }
+
+  /// Writes the time, whose text begins at `offset`, in the journal's form.
   @inline(__always)
   func write(
-    _ span: RawSpan, _ offset: Int, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+    _ span: RawSpan, _ offset: Int, _ written: inout WrittenSecond, _ writer: inout EventWriter,
+    _ memory: inout AlignedBuffer
   ) {
     guard isCopyable else {
-      writer.put(instant, &memory)
+      written.write(Timestamp(seconds: seconds, nanoseconds: nanoseconds), &writer, &memory)
       return
     }
     writer.put(verbatim: span.extracting(offset..<(offset &+ 19)), &memory)
@@ -163,116 +188,95 @@ struct SyslogTime: BitwiseCopyable {
       writer.put("Z", &memory)
     }
   }
-
-  // MARK: - RFC 3164
-
-  private static let months: InlineArray<12, StaticString> = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-  ]
-
-  /// Reads an RFC 3164 time at `offset`, no further than `end`.
-  init?(
-    rfc3164 span: RawSpan, _ offset: Int, _ end: Int, receivedAt: Timestamp,
-    zoneOffsetSeconds: Int64
-  ) {
-    guard end &- offset >= 14 else { return nil }
-    var month = 0
-    for index in 0..<12 where span.hasBytes(SyslogTime.months[index], at: offset) {
-      month = index &+ 1
-    }
-    guard month > 0, span.byte(at: offset &+ 3) == Byte.space else { return nil }
-    var index = offset &+ 4
-    if span.byte(at: index) == Byte.space { index &+= 1 }
-    guard let (day, dayEnd) = SyslogTime.number(span, index, end, digitCountMax: 2),
-      dayEnd < end, span.byte(at: dayEnd) == Byte.space
-    else { return nil }
-    index = dayEnd &+ 1
-    var year: Int?
-    if let (number, numberEnd) = SyslogTime.number(span, index, end, digitCountMax: 4),
-      numberEnd &- index == 4, numberEnd < end, span.byte(at: numberEnd) == Byte.space
-    {
-      year = number
-      index = numberEnd &+ 1
-    }
-    guard end &- index >= 8, span.byte(at: index &+ 2) == UInt8(ascii: ":"),
-      span.byte(at: index &+ 5) == UInt8(ascii: ":"),
-      let hour = span.decimal(index..<(index &+ 2)),
-      let minute = span.decimal((index &+ 3)..<(index &+ 5)),
-      let second = span.decimal((index &+ 6)..<(index &+ 8)), second <= 60
-    else { return nil }
-    index &+= 8
-    fractionStart = index
-    fractionDigitCount = 0
-    if index < end, span.byte(at: index) == UInt8(ascii: ".") {
-      fractionStart = index &+ 1
-      index &+= 1
-      while index < end, span.byte(at: index) &- Byte.zero <= 9 { index &+= 1 }
-      fractionDigitCount = min(9, index &- fractionStart)
-    }
-    if year == nil, index &+ 5 <= end, span.byte(at: index) == Byte.space,
-      let (number, numberEnd) = SyslogTime.number(span, index &+ 1, end, digitCountMax: 4),
-      numberEnd &- index == 5, (1970...2199).contains(number),
-      numberEnd == end || span.byte(at: numberEnd) == Byte.space
-        || span.byte(at: numberEnd) == UInt8(ascii: ":")
-    {
-      year = number
-      index = numberEnd
-    }
-    self.end = index
-    isCopyable = false
-    zoneStart = index
-    hasZone = false
-    var civil = CivilTime(
-      year: year ?? 0, month: month, day: day, hour: hour, minute: minute, second: second)
-    if year == nil {
-      guard let nearest = SyslogTime.nearestYear(civil, receivedAt, zoneOffsetSeconds) else {
-        return nil
-      }
-      civil.year = nearest
-    }
-    guard CivilTime.isPlausible(civil) else { return nil }
-    resolve(span, civil, offsetSeconds: zoneOffsetSeconds)
-  }
-
-  private static func number(_ span: RawSpan, _ offset: Int, _ end: Int, digitCountMax: Int)
-    -> (Int, Int)?
-  {
-    var index = offset
-    while index < end, index &- offset < digitCountMax, span.byte(at: index) &- Byte.zero <= 9 {
-      index &+= 1
-    }
-    return span.decimal(offset..<index).map { ($0, index) }
-  }
-
-  /// The year that brings the date nearest to `receivedAt`; a leap day's may be years away.
-  private static func nearestYear(
-    _ civil: CivilTime, _ receivedAt: Timestamp, _ zoneOffsetSeconds: Int64
-  ) -> Int? {
-    let now = receivedAt.seconds &+ zoneOffsetSeconds
-    let current = CivilTime(secondsSince1970: now).year
-    var thisYear = civil
-    thisYear.year = current
-    // Less than half a year away, and no other year can be nearer.
-    if CivilTime.isPlausible(thisYear), abs(thisYear.secondsSince1970 - now) < 182 * 86_400 {
-      return current
-    }
-    var best: (distance: Int64, year: Int)?
-    for year in (current - 8)...(current + 8) {
-      var candidate = civil
-      candidate.year = year
-      guard CivilTime.isPlausible(candidate) else { continue }
-      let distance = abs(candidate.secondsSince1970 - now)
-      if best.map({ distance < $0.distance }) ?? true { best = (distance, year) }
-    }
-    return best?.year
-  }
 }
 
-extension CivilTime {
-  /// Valid, or a leap second.
-  static func isPlausible(_ civil: CivilTime) -> Bool {
-    var plain = civil
-    plain.second = min(plain.second, 59)
-    return civil.second <= 60 && plain.isValid
+/// A date and time of day that was found valid, so that it need not be looked at again.
+struct CheckedSecond: BitwiseCopyable, Sendable {
+  /// "YYYY-MM-DDTHH:MM:SS" in three overlapping words.
+  struct Words: BitwiseCopyable, Equatable, Sendable {
+    var first: UInt64
+    var middle: UInt64
+    var last: UInt64
+
+    @inline(__always)
+    init(_ span: RawSpan, _ offset: Int) {
+      first = span.word(at: offset)
+      middle = span.word(at: offset &+ 8)
+      last = span.word(at: offset &+ 11)
+    }
+
+    fileprivate init() {
+      first = 0
+      middle = 0
+      last = 0
+    }
+  }
+
+  var words: Words
+  /// Seconds since 1970, read as UTC.
+  var seconds: Int64
+  /// The seconds of receipt at which an event of this second, in UTC, is stored under it.
+  private var receiptFirst: Int64
+  private var receiptLast: Int64
+
+  /// None yet.
+  init() {
+    words = Words()
+    seconds = 0
+    receiptFirst = .max
+    receiptLast = .min
+  }
+
+  init(_ words: Words, _ seconds: Int64, _ rules: TimeRules) {
+    self.init()
+    self.words = words
+    self.seconds = seconds
+    if let receipts = rules.receipts(of: seconds) {
+      receiptFirst = receipts.lowerBound
+      receiptLast = receipts.upperBound
+    }
+  }
+
+  /// Whether an event of this second that is received at `second` is stored under it.
+  @inline(__always)
+  func isTaken(at second: Int64) -> Bool { second >= receiptFirst && second <= receiptLast }
+}
+
+/// The text of a second, so that the calendar is asked once for all events of it.
+struct WrittenSecond: BitwiseCopyable, Sendable {
+  private var seconds = Int64.min
+  /// "YYYY-MM-DDTHH:MM:SS." and what stood behind it.
+  private var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
+
+  private static let textByteCount = 20
+
+  init() {}
+
+  /// Writes a time in the journal's form.
+  @inline(__always)
+  mutating func write(
+    _ time: Timestamp, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    guard time.seconds == seconds else { return remember(time, &writer, &memory) }
+    writer.put(words.0, words.1, count: 16, &memory)
+    writer.put(words.2, count: WrittenSecond.textByteCount - 16, &memory)
+    guard time.nanoseconds > 0 else { return writer.put("000000000Z", &memory) }
+    var divisor: UInt32 = 100_000_000
+    while divisor > 0 {
+      writer.put(Byte.zero &+ UInt8(time.nanoseconds / divisor % 10), &memory)
+      divisor /= 10
+    }
+    writer.put("Z", &memory)
+  }
+
+  private mutating func remember(
+    _ time: Timestamp, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+  ) {
+    let start = writer.offset
+    writer.put(time, &memory)
+    guard !writer.isFull else { return }
+    let text = memory.bytes(start..<(start &+ Timestamp.textByteCount))
+    words = (text.wholeWord(at: 0), text.wholeWord(at: 8), text.wholeWord(at: 16))
+    seconds = time.seconds
   }
 }

@@ -1,11 +1,11 @@
 // The usual RFC 5424 message, in half the instructions: what nearly every message is.
 //
-//     canonical PRI, a time in UTC of the second seen last, header fields that end within 64 bytes
+//     canonical PRI, a time in UTC of the second seen last (and taken), header fields that end within 64 bytes
 //     and need no escape, structured data "-" or elements of up to 64 bytes that need none and can
 //     be rebuilt, a stream named by a literal and the host
 //
 // Field ends come from bit masks of 64 bytes at once, and fields are stored in vectors into room
-// that was found beforehand. What is not usual is left to `Syslog5424`, which gives the very same
+// that was found beforehand. What is not usual is left to `SyslogEvent`, which gives the very same
 // bytes for what is.
 
 internal import CShims
@@ -18,13 +18,14 @@ package enum SyslogUsual {
 
   /// Writes the event line of `message`; false, with nothing written, when it is not usual.
   package static func append(
-    _ message: RawSpan, _ priority: SyslogPriority, _ context: inout SyslogContext,
-    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+    _ message: RawSpan, _ priority: SyslogPriority, _ receivedAt: Timestamp,
+    _ context: inout SyslogContext, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) -> Bool {
     let end = message.byteCount
     let time = priority.end &+ 2
     guard priority.isCanonical, context.template.isPrefixAndHost,
       writer.limit &- writer.offset >= 2 &* roomByteCount,
+      context.checked.isTaken(at: receivedAt.seconds),
       let digitCount = fractionDigitCount(message, time, &context)
     else { return false }
     let head = time &+ (digitCount == 0 ? 21 : 22 &+ digitCount)
@@ -59,9 +60,10 @@ package enum SyslogUsual {
   private static func fractionDigitCount(
     _ message: RawSpan, _ offset: Int, _ context: inout SyslogContext
   ) -> Int? {
-    guard offset &+ 40 <= message.byteCount, message.wholeWord(at: offset) == context.checkedFirst,
-      message.wholeWord(at: offset &+ 8) == context.checkedMiddle,
-      message.wholeWord(at: offset &+ 11) == context.checkedLast
+    guard offset &+ 40 <= message.byteCount,
+      message.wholeWord(at: offset) == context.checked.words.first,
+      message.wholeWord(at: offset &+ 8) == context.checked.words.middle,
+      message.wholeWord(at: offset &+ 11) == context.checked.words.last
     else { return nil }
     let next = message.byte(at: offset &+ 19)
     var count = 0
@@ -105,10 +107,10 @@ package enum SyslogUsual {
     room.put(Byte.space)
     put(message, fields.app, orDash: true, &room)
     room.put(" facility=")
-    let facility = Syslog.facility(priority)
+    let facility = Syslog.facilityName(priority.value >> 3)
     room.put(facility, count: Syslog.letterCount(facility))
     room.put(" severity=")
-    let severity = Syslog.severity(priority)
+    let severity = Syslog.severityName(priority.value & 7)
     room.put(severity, count: Syslog.letterCount(severity))
     if fields.host.count > 0 {
       room.put(" host=")

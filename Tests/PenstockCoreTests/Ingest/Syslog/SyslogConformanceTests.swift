@@ -1,3 +1,4 @@
+import CShims
 import Foundation
 import PenstockCore
 import Testing
@@ -14,12 +15,99 @@ struct SyslogConformanceTests {
       let input = try #require(
         (entry["input_b64"] as? String).flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) })
       let range = StreamFraming.datagram(input.rawSpan, 0..<input.count)
-      let message = try SyslogHarness.parse(Array(input[range]))
-      #expect(message.raw == Array(input[range]), "\(identifier): raw bytes")
+      let framing = DatagramFraming(input.rawSpan, 0..<input.count, range)
+      let message = try SyslogHarness.parse(Array(input[range]), framing: framing)
+      // An LF alone is what stands between messages where they are given back.
+      let isLine = framing == .none && range.count < input.count
+      #expect(message.raw + (isLine ? [Byte.lineFeed] : []) == input, "\(identifier): raw bytes")
       try check(message, entry, identifier, Array(input[range]))
       count += 1
     }
     #expect(count > 80)
+  }
+
+  /// Each vector on a connection of its own, at once and byte by byte, with a mark behind it.
+  @Test(arguments: Backend.available)
+  func `every stream vector gets its disposition`(_ backend: Backend) throws {
+    let file = try #require(try SharedFiles.json("conformance/syslog-dev.json"))
+    let cases = try #require(file["cases"] as? [[String: Any]]).filter {
+      $0["kind"] as? String == "stream"
+    }
+    var limits = Limits.small
+    limits.eventByteCountMax = 100_000
+    let shard = try TestShard(backend, limits: limits)
+    for entry in cases {
+      let input = try #require(
+        (entry["input_b64"] as? String).flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) })
+      send(input, to: shard, piece: input.count)
+      send(Array("<13>1 - - MARK - - - m\n".utf8), to: shard, piece: 100)
+      // A large one in pieces that end anywhere, a small one byte by byte.
+      send(input, to: shard, piece: input.count > 1000 ? 4093 : 1)
+      send(Array("<13>1 - - MARK - - - m\n".utf8), to: shard, piece: 100)
+    }
+    #expect(shard.stop() == .stopped)
+    var events = try shard.lines()[...]
+    for entry in cases {
+      let identifier = try #require(entry["id"] as? String)
+      for way in ["at once", "in pieces"] {
+        let own = events.prefix { !$0.text.contains(" MARK ") }
+        events = events.dropFirst(own.count + 1)
+        try check(own.map { Array($0.text.utf8) }, entry, "\(identifier), \(way)")
+      }
+    }
+    #expect(events.isEmpty)
+    #expect(cases.count > 12)
+    #expect(
+      shard.counter(.syslogStream, .received)
+        == shard.counter(.syslogStream, .stored) + shard.counter(.syslogStream, .refusedEncrypted))
+  }
+
+  /// Sends on a new connection, and waits until the shard has read it to its end.
+  private func send(_ bytes: [UInt8], to shard: TestShard, piece: Int) {
+    let client = shard.connect(.syslogStream)
+    var rest = bytes[...]
+    while !rest.isEmpty, Wire.write(client, Array(rest.prefix(piece))) {
+      rest = rest.dropFirst(piece)
+      if piece == 1 { usleep(50) }
+    }
+    penstock_finish_sending(client)
+    while !Wire.read(client).isEmpty {}
+    _ = penstock_close(client)
+  }
+
+  /// The events of a stream vector.
+  private func check(_ lines: [[UInt8]], _ entry: [String: Any], _ place: String) throws {
+    let disposition = try #require(entry["disposition"] as? String)
+    if entry["id"] as? String == "frame-tls-hello" {
+      #expect(lines.isEmpty, "\(place): no event")
+      return
+    }
+    let messages = try lines.map { line in
+      let event = try EventLine(line.rawSpan, 0..<line.count)
+      return (raw: SyslogRaw.bytes(line.rawSpan, event), event: event, line: line)
+    }
+    if disposition == "keep" {
+      // No text is lost, though it may be parted.
+      let input = try #require(
+        (entry["input_b64"] as? String).flatMap { Data(base64Encoded: $0) }.map { [UInt8]($0) })
+      let kept = messages.reduce(0) { $0 + $1.raw.count }
+      #expect(kept + 8 * (messages.count + 1) >= input.count, "\(place): \(kept) bytes kept")
+    }
+    guard disposition == "parse", let expected = entry["expected"] as? [String: Any],
+      let wanted = expected["messages"] as? [Any]
+    else { return }
+    #expect(messages.count == wanted.count, "\(place): \(messages.count) events")
+    for (message, want) in zip(messages, wanted) {
+      let stored = message.line.rawSpan.extracting(message.event.payload)
+      let isEscaped = String(decoding: message.line, as: UTF8.self).contains(" _escaped=\t")
+      let payload = isEscaped ? Escape.decode(stored) ?? [] : stored.array()
+      if let text = want as? String {
+        #expect(payload == Array(text.utf8), "\(place): \(text)")
+      } else if let form = want as? [String: Any] {
+        #expect(payload.count == form["len"] as? Int, "\(place)")
+        #expect(payload.starts(with: Array((form["head"] as? String ?? "?").utf8)), "\(place)")
+      }
+    }
   }
 
   private func check(

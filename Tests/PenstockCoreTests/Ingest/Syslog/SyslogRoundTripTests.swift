@@ -26,7 +26,14 @@ import Testing
       #"<165>1 2026-03-04T05:06:07.003Z host app 1 ID [d@1 a="1" b="\]\\\""][o ip="1"] message"#,
       "<86>Oct  5 22:14:15 web-1 sshd[4711]: Accepted key", "<13>1 - - - - - - ",
       "<34>2026-10-05T22:14:15.25+01:00 h su[1]: m", "<13>Mar  4 05:06:07 2026: %ASA-1: x",
+      "<189>29: sw1: *Oct  5 22:14:15.123 CEST: %SYS-5-CONFIG_I: m", "Oct  5 22:14:15 h su: m",
+      "<13>Oct  5 22:14:15 Message forwarded from h: su[1]: m",
     ].map { Array($0.utf8) }
+    var rules = [TimeRules(), TimeRules(), TimeRules()]
+    rules[1].usesReceiveTime = true
+    rules[2].pastSecondsMax = 86_400 * 90
+    rules[2].futureSecondsMax = 0
+    rules[2].zoneOffsetSeconds = -34_200
     let alphabet = Array("<>[]\"=\\ .:-_+Z0159abT\n\0\t\u{FEFF}é".utf8)
     for _ in 0..<20_000 {
       var message = samples[Int(random.next() % UInt64(samples.count))]
@@ -40,7 +47,8 @@ import Testing
         default: message.remove(at: place)
         }
       }
-      let parsed = try SyslogHarness.parse(message, capacity: 16 << 10)
+      let parsed = try SyslogHarness.parse(
+        message, rules: rules[Int(random.next() % 3)], capacity: 16 << 10)
       #expect(parsed.raw == message, "seed \(seed): \(String(decoding: message, as: UTF8.self))")
     }
   }

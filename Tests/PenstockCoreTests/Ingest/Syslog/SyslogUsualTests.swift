@@ -7,11 +7,12 @@ import Testing
   private static let time = "2026-11-21T03:47:52"
 
   /// Whether a message is taken, in room of `room` bytes behind three others.
-  private func isTaken(_ text: String, template: String = StreamTemplate.default, room: Int = 8192)
-    throws -> Bool
-  {
+  private func isTaken(
+    _ text: String, template: String = StreamTemplate.default, rules: TimeRules = TimeRules(),
+    room: Int = 8192
+  ) throws -> Bool {
     let bytes = Array(text.utf8)
-    var context = SyslogContext(template: try StreamTemplate(template))
+    var context = SyslogContext(template: try StreamTemplate(template), rules: rules)
     var memory = AlignedBuffer(byteCount: 64 << 10)
     var writer = EventWriter(offset: 3, limit: 60 << 10)
     // The time has to have been seen.
@@ -23,7 +24,8 @@ import Testing
     let span = bytes.rawSpan
     let priority = SyslogPriority(span)
     let read = try #require(priority)
-    let isTaken = SyslogUsual.append(span, read, &context, &writer, &memory)
+    let isTaken = SyslogUsual.append(
+      span, read, SyslogHarness.receivedAt, &context, &writer, &memory)
     #expect((writer.offset > start) == isTaken || writer.isFull)
     return isTaken
   }
@@ -70,6 +72,24 @@ import Testing
     #expect(try !isTaken(text, room: 2000))
     #expect(try !isTaken(text, template: "{app}/{host}"))
     #expect(try isTaken(text, template: "a-longer-word/{host}"))
+  }
+
+  @Test func `a message is left alone whose time is not the event's`() throws {
+    let text = "<34>1 \(SyslogUsualTests.time).1Z host app 1 - - text text text text text text"
+    var rules = TimeRules()
+    // It is received 728 seconds after the second it claims.
+    rules.pastSecondsMax = 728
+    #expect(try isTaken(text, rules: rules))
+    rules.pastSecondsMax = 727
+    #expect(try !isTaken(text, rules: rules))
+    rules = TimeRules()
+    rules.futureSecondsMax = -728
+    #expect(try isTaken(text, rules: rules))
+    rules.futureSecondsMax = -729
+    #expect(try !isTaken(text, rules: rules))
+    rules = TimeRules()
+    rules.usesReceiveTime = true
+    #expect(try !isTaken(text, rules: rules))
   }
 
   /// A payload that fills the room says so, whichever way it went.
