@@ -27,6 +27,7 @@ struct BenchParse: ParsableCommand {
       throw ValidationError("--rounds takes 1 to 10,000")
     }
     var suite = try ParseSuite()
+    suite.look()
     for _ in 0..<rounds { suite.runRound() }
     print(suite.table, terminator: "")
   }

@@ -100,12 +100,13 @@ enum Role {
       configuration.journalHashWidth = description.journalHashWidth
     }
     let names = ListenerURL.Scheme.names(of: schemes)
+    let times = try listenerTimes(arguments, schemes)
     let addresses = shardAddresses(arguments, place, schemes, configuration.shardCount)
     for (index, descriptor) in place.descriptors.enumerated() {
       configuration.listeners.append(
         ListenerConfiguration(
           socket: Socket(descriptor: descriptor), kind: schemes[index].kind, name: names[index],
-          template: template, shardAddresses: addresses[index]))
+          template: template, times: times[index], shardAddresses: addresses[index]))
     }
     if try arguments.text("--profile") == "small" { configuration.limits = .small }
     configuration.limits.fit(
@@ -138,6 +139,20 @@ enum Role {
       return ShardProcess.Status.failed.rawValue
     }
     return ShardProcess.run(configuration, control: Socket(descriptor: place.control)).rawValue
+  }
+
+  /// What each listener makes of the times its messages carry.
+  private static func listenerTimes(
+    _ arguments: RoleArguments, _ schemes: [ListenerURL.Scheme]
+  ) throws -> [TimeRules] {
+    var texts = arguments.all("--times")[...]
+    return try schemes.map { scheme in
+      guard scheme.isSyslog, let text = texts.popFirst() else { return TimeRules() }
+      guard let times = ListenerTimes(text) else {
+        throw CommandFailure("--times takes \(ListenerTimes.grammar), not '\(text)'")
+      }
+      return times.rules
+    }
   }
 
   /// What clients of each listener are told of where the shards are.

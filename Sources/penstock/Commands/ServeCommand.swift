@@ -12,7 +12,9 @@ struct Serve: ParsableCommand {
       Listeners: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, relp+tcp://HOST[:PORT], \
       relp+unix://PATH, line+tcp://HOST:PORT, line+unix://PATH, everstore+tcp://HOST[:PORT]. Port 0 takes any free one; where it listens is printed and written to \
       DIR/run/endpoints.json. Without --listen it listens on loopback: syslog on 5514 (UDP and \
-      TCP), the line protocol on 6930 and on DIR/run/line.sock.
+      TCP), the line protocol on 6930 and on DIR/run/line.sock. Syslog listeners take options of \
+      their own, like syslog+udp://0.0.0.0:514?time=receive&zone=+02:00&past=30d&future=1h; \
+      --time, --zone, --past and --future are those of the listeners that say nothing.
       """)
 
   @Option(help: "The store's folder; made when it is missing.")
@@ -29,6 +31,23 @@ struct Serve: ParsableCommand {
 
   @Option(help: "How syslog streams are named: {host} {app} {facility} {severity}.")
   var template = StreamTemplate.default
+
+  @Option(help: "Time of syslog events: message (theirs, where they carry one) or receive.")
+  var time: String?
+
+  @Option(help: "Zone of syslog times that name none, like +02:00; default: UTC, as a guess.")
+  var zone: String?
+
+  @Option(
+    help: """
+      How far back a syslog message may claim to be from, like 30d; beyond it has the time it was \
+      received at, and '_claimed=' the other. Default: any time is taken.
+      """
+  )
+  var past: String?
+
+  @Option(help: "How far ahead of its receipt a syslog message may claim to be, like 1h.")
+  var future: String?
 
   @Option(
     help: """
@@ -259,6 +278,7 @@ struct Serve: ParsableCommand {
       sealAgeNanoseconds: age,
       sealsOnStop: sealOnStop)
     options.everstore = everstore.first
+    options.times = try listenerTimes()
     options.archive = try archiveSettings()
     try readTokens(&options)
     guard options.listenerSchemes.count <= Limits.listenerCountMax else {
@@ -267,6 +287,17 @@ struct Serve: ParsableCommand {
           + "\(options.listenerSchemes.count), its own addresses included")
     }
     return options
+  }
+
+  private func listenerTimes() throws -> ListenerTimes {
+    var times = ListenerTimes()
+    for (key, value) in [("time", time), ("zone", zone), ("past", past), ("future", future)] {
+      guard let value else { continue }
+      guard times.take("\(key)=\(value)") else {
+        throw ValidationError("--\(key) '\(value)' is none of \(ListenerTimes.grammar)")
+      }
+    }
+    return times
   }
 
   private func shardLimits() throws -> Limits {

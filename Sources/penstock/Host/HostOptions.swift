@@ -12,6 +12,8 @@ struct HostOptions {
   var shardCount: Int
   var backend: BackendChoice
   var template: String
+  /// What is made of the times syslog messages carry, where a listener's options say nothing.
+  var times = ListenerTimes()
   /// Sizes of a shard.
   var limits: Limits
   var isSmall: Bool
@@ -43,6 +45,9 @@ struct HostOptions {
     words += ["--seal-on-stop", sealsOnStop ? "1" : "0", "--reader", "1"]
     if let tokens { words += ["--tokens", tokens] }
     for scheme in listenerSchemes { words += ["--listener", scheme.rawValue] }
+    for listener in listeners where listener.scheme.isSyslog {
+      words += ["--times", listener.times.or(times).text]
+    }
     for list in addresses { words += ["--addresses", list.joined(separator: " ")] }
     return words
   }

@@ -1,12 +1,13 @@
 // What a listener is given as:
 //
-//     url     = scheme "://" ( host ":" port | path )
+//     url     = scheme "://" ( host ":" port [ "?" option *( "&" option ) ] | path )
 //     scheme  = "syslog+udp" | "syslog+tcp" | "line+tcp" | "line+unix"
 //             | "relp+tcp" | "relp+unix" | "everstore+tcp"
 //     host    = name | IPv4 | "[" IPv6 "]"
 //     port    = 1*5DIGIT                        ; 0 to 65535, 0 takes any free one; everstore+tcp
 //                                               ; has 6929, relp+tcp 2514 when none is named
 //     path    = a file path                     ; of those with +unix, and only there
+//     option  = key "=" value                   ; of `ListenerTimes`; syslog and relp only
 //
 // Nothing is looked up here: whether a host exists is found out when its socket is opened.
 
@@ -30,6 +31,9 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
 
     /// Whether the host makes such listeners by itself.
     package var isOwn: Bool { self == .shardTCP || self == .shardUnix }
+
+    /// Whether its messages are syslog.
+    package var isSyslog: Bool { kind != .line }
 
     /// What its connections or datagrams speak.
     package var kind: ListenerKind {
@@ -75,6 +79,8 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
 
   package var scheme: Scheme
   package var place: Place
+  /// What is made of the times its messages carry, where its options say something about them.
+  package var times = ListenerTimes()
 
   private static let colon = UInt8(ascii: ":")
 
@@ -88,6 +94,8 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     case unclosedBracket(String)
     case bareColons(String)
     case noPath(String)
+    case badOption(String)
+    case noOptions(Scheme)
 
     package var description: String {
       switch self {
@@ -106,7 +114,12 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
         "'\(text)' leaves open where the port begins: an IPv6 host stands in brackets, "
           + "like [::1]:5514"
       case .noPath(let text):
-        "'\(text)' names no path: expected one behind ://, like line+unix:///path/to/socket"
+        "'\(text)' names no path: expected one behind ://, "
+          + "like line+unix:///path/to/socket"
+      case .badOption(let text):
+        "'\(text)' is no option of a listener: known are \(ListenerTimes.grammar)"
+      case .noOptions(let scheme):
+        "a listener of \(scheme.rawValue) takes no options: only those of syslog and RELP do"
       }
     }
   }
@@ -121,11 +134,19 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
       throw .unknownScheme(name)
     }
     self.scheme = scheme
-    let rest = bytes[(colon + 3)...]
+    var rest = bytes[(colon + 3)...]
     if scheme.isUnix {
       guard let last = rest.last, last != Byte.slash else { throw .noPath(text) }
       place = .path(String(decoding: rest, as: UTF8.self))
     } else {
+      if let mark = rest.firstIndex(of: UInt8(ascii: "?")) {
+        guard scheme.isSyslog else { throw .noOptions(scheme) }
+        for option in rest[(mark + 1)...].split(separator: UInt8(ascii: "&")) {
+          let word = String(decoding: option, as: UTF8.self)
+          guard times.take(word) else { throw .badOption(word) }
+        }
+        rest = rest[..<mark]
+      }
       var address = rest
       if let port = scheme.defaultPort, !rest.isEmpty, !rest.contains(ListenerURL.colon) {
         address += Array(":\(port)".utf8)
@@ -171,7 +192,7 @@ package struct ListenerURL: Equatable, Sendable, CustomStringConvertible {
     self.place = place
   }
 
-  /// The same listener on the port it was bound to.
+  /// The same listener on the port it was bound to; what clients need of it, so without options.
   package func bound(to port: UInt16) -> ListenerURL {
     guard case .address(let host, _) = place else { return self }
     return ListenerURL(scheme: scheme, place: .address(host: host, port: port))

@@ -20,6 +20,33 @@ struct ListenerURLTests {
     #expect(url.place == .address(host: host, port: port))
   }
 
+  @Test func `options of a syslog listener are about the times of its messages`() throws {
+    let url = try ListenerURL("syslog+udp://[::1]:514?time=receive&zone=-09:30&past=2d&future=90s")
+    #expect(url.place == .address(host: "::1", port: 514))
+    #expect(url.times.usesReceiveTime == true)
+    #expect(url.times.zoneOffsetSeconds == -34_200)
+    #expect(url.times.pastSecondsMax == 172_800)
+    #expect(url.times.futureSecondsMax == 90)
+    #expect(url.description == "syslog+udp://[::1]:514")
+    #expect(try ListenerURL("syslog+tcp://h:1?").times == ListenerTimes())
+  }
+
+  @Test(arguments: [
+    ("syslog+tcp://h:1?x=1", ListenerURL.Fault.badOption("x=1")),
+    ("syslog+tcp://h:1?time", .badOption("time")),
+    ("syslog+tcp://h:1?time=", .badOption("time=")),
+    ("syslog+tcp://h:1?zone=Z&time=now", .badOption("time=now")),
+    ("syslog+tcp://h:1?zone=02:00", .badOption("zone=02:00")),
+    ("syslog+tcp://h:1?zone=+24:00", .badOption("zone=+24:00")),
+    ("syslog+tcp://h:1?past=-1s", .badOption("past=-1s")),
+    ("syslog+tcp://h:1?past=500ms", .badOption("past=500ms")),
+    ("syslog+tcp://h:1?past=1y", .badOption("past=1y")),
+    ("line+tcp://h:1?time=receive", .noOptions(.lineTCP)),
+    ("everstore+tcp://h?time=receive", .noOptions(.everstoreTCP)),
+  ]) func `what is no option is named`(_ text: String, _ fault: ListenerURL.Fault) {
+    #expect(throws: fault) { try ListenerURL(text) }
+  }
+
   @Test(arguments: ["/run/p/line.sock", "relative/line.sock", "a b/ü:1.sock", "[x]"])
   func `a path is everything behind the scheme`(_ path: String) throws {
     let url = try ListenerURL("line+unix://" + path)
