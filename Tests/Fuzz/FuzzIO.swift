@@ -109,6 +109,10 @@ struct FuzzIO: IO, ~Copyable {
 
   mutating func connect(_ path: String) -> Socket? { nil }
 
+  mutating func connectPackets(_ path: String) -> Socket? { nil }
+
+  mutating func lend(_ socket: Socket, over link: Socket, _ range: ByteRange) -> Bool { false }
+
   mutating func receive(_ socket: Socket, token: Token) { isReceiving = token }
 
   mutating func receiveDatagrams(_ socket: Socket, token: Token) {}
