@@ -19,6 +19,7 @@ enum SessionFuzz {
   private static let limits: Limits = {
     var limits = Limits()
     limits.eventByteCountMax = 2048
+    limits.octetCountMax = 2048
     limits.batchByteCountTarget = 4096
     limits.batchSlotByteCount = 8192
     limits.streamBufferCount = 2
