@@ -10,10 +10,11 @@ struct Serve: ParsableCommand {
     abstract: "Take events in, make them durable, archive them.",
     discussion: """
       Listeners: syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT, relp+tcp://HOST[:PORT], \
-      relp+unix://PATH, line+tcp://HOST:PORT, line+unix://PATH, everstore+tcp://HOST[:PORT]. Port 0 takes any free one; where it listens is printed and written to \
+      relp+unix://PATH, line+tcp://HOST:PORT, line+unix://PATH, everstore+tcp://HOST[:PORT]. \
+      Port 0 takes any free one; where it listens is printed and written to \
       DIR/run/endpoints.json. Without --listen it listens on loopback: syslog on 5514 (UDP and \
-      TCP), the line protocol on 6930 and on DIR/run/line.sock. Syslog listeners take options of \
-      their own, like syslog+udp://0.0.0.0:514?time=receive&zone=+02:00&past=30d&future=1h; \
+      TCP), the line protocol on 6930 and on DIR/run/line.sock. Listeners of syslog and RELP take \
+      options of their own, like syslog+udp://0.0.0.0:514?time=receive&zone=+02:00&past=30d&future=1h; \
       --time, --zone, --past and --future are those of the listeners that say nothing.
       """)
 

@@ -29,6 +29,9 @@ struct ListenerURLTests {
     #expect(url.times.futureSecondsMax == 90)
     #expect(url.description == "syslog+udp://[::1]:514")
     #expect(try ListenerURL("syslog+tcp://h:1?").times == ListenerTimes())
+    let relp = try ListenerURL("relp+tcp://h?time=receive")
+    #expect(relp.place == .address(host: "h", port: 2514))
+    #expect(relp.times.usesReceiveTime == true)
   }
 
   @Test(arguments: [

@@ -22,6 +22,26 @@ import Testing
     #expect(message.payload == Array("Accepted key".utf8))
   }
 
+  @Test func `all that is said of a message stands behind its fields`() throws {
+    let text = "<189>29: sw1: *Mar  1 00:00:07.5: %SYS-5-CONFIG_I: Configured"
+    let datagram = Array("\(text.utf8.count + 1) \(text)\0".utf8)
+    let range = StreamFraming.datagram(datagram.rawSpan, 0..<datagram.count)
+    #expect(String(decoding: datagram[range], as: UTF8.self) == text)
+    var rules = TimeRules()
+    rules.futureSecondsMax = 86_400
+    let message = try SyslogHarness.parse(
+      Array(text.utf8), framing: DatagramFraming(datagram.rawSpan, 0..<datagram.count, range),
+      rules: rules)
+    #expect(message.outcome == .timeReplaced)
+    #expect(
+      String(decoding: message.line, as: UTF8.self)
+        == "2026-11-21T04:00:00.000000005Z syslog/sw1 %SYS-5-CONFIG_I facility=local7"
+        + " severity=notice host=sw1 _guessed=year,zone _claimed=2027-03-01T00:00:07.500000000Z"
+        + #" _header=<189>29:\ssw1:\s*Mar\s\s1\s00:00:07.5:\s%SYS-5-CONFIG_I:\s"#
+        + " _framing=2z\tConfigured")
+    #expect(message.raw == datagram)
+  }
+
   @Test(arguments: 0..<192) func `every priority has its names and comes back`(_ value: Int) throws
   {
     let facilities =
