@@ -97,7 +97,8 @@ extension StoreError {
     case .refused("too-old", let text):
       let from = text.split(separator: "=").last.flatMap { UInt64($0) }
       self = .tooOld(from: from ?? 0)
-    case .refused("too-large", _): self = .tooLarge(byteCountMax: Outbox.requestByteCountMax)
+    case .refused("too-large", _), .refused("event-too-large", _):
+      self = .tooLarge(byteCountMax: Outbox.requestByteCountMax)
     case .refused(let code, let text): self = .refused(code: code, text: text)
     case .hello, .stored, .head, .exists, .unknown:
       self = .writerLost("the shard gave an answer that does not fit the request")

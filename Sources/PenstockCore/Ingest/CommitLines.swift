@@ -21,10 +21,11 @@ package enum CommitLines {
   /// - Parameters:
   ///   - line: the request line in `source`, without its tag.
   ///   - body: the event lines in `source`.
+  ///   - eventByteCountMax: longest line of an event, in bytes.
   ///   - time: what the events get.
   package static func append(
-    _ source: borrowing AlignedBuffer, line: ByteRange, body: ByteRange, time: Timestamp,
-    _ journals: borrowing Journals, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+    _ source: borrowing AlignedBuffer, line: ByteRange, body: ByteRange, eventByteCountMax: Int,
+    time: Timestamp, _ journals: borrowing Journals, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) -> CommitOutcome {
     let span = source.bytes
     var offset = body.lowerBound
@@ -33,6 +34,9 @@ package enum CommitLines {
       let end = span.firstIndex(of: Byte.lineFeed, from: offset, to: body.upperBound)
       count &+= 1
       guard end < body.upperBound else { return .refused(.unterminated, line: count) }
+      guard end &- offset <= eventByteCountMax else {
+        return .refused(.eventTooLarge, line: count)
+      }
       let event: EventLine
       do throws(EventLine.Fault) {
         event = try EventLine(span, offset..<end)

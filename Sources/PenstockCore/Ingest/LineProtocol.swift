@@ -111,7 +111,7 @@
 
 /// Why a request is refused: the code and the text of its answer.
 package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
-  case unknownCommand, badVersion, badCount, tooLarge, busy, lineTooLong
+  case unknownCommand, badVersion, badCount, tooLarge, eventTooLarge, busy, lineTooLong
   case noEvents, unterminated
   case badTime, badStream, badType, badAttribute, badEscape, noPayload, badPayload
   case journal, reserved
@@ -127,6 +127,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .badVersion: "bad-version"
     case .badCount: "bad-count"
     case .tooLarge: "too-large"
+    case .eventTooLarge: "event-too-large"
     case .busy: "busy"
     case .lineTooLong: "line-too-long"
     case .noEvents: "no-events"
@@ -169,6 +170,7 @@ package enum Refusal: UInt8, CaseIterable, BitwiseCopyable, Sendable {
     case .badVersion: "unknown protocol version; this server speaks 'HELLO penstock/1'"
     case .badCount: "expected a decimal number of bytes, at least 1, behind PUT or COMMIT"
     case .tooLarge: "the events do not fit one slot (1 MiB unless configured); send fewer at once"
+    case .eventTooLarge: "the event is longer than any may be (1 MiB unless configured)"
     case .busy: "all slots for large requests are taken; try again"
     case .lineTooLong: "a request line may have 4096 bytes"
     case .noEvents: "expected at least one event line"
@@ -242,8 +244,8 @@ package enum PutLines {
   /// Checks and writes the event lines in `range` of `source`. The caller rolls the writer back
   /// unless all were written.
   package static func append(
-    _ source: borrowing AlignedBuffer, _ range: ByteRange, receivedAt: Timestamp,
-    _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+    _ source: borrowing AlignedBuffer, _ range: ByteRange, eventByteCountMax: Int,
+    receivedAt: Timestamp, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
   ) -> Outcome {
     let span = source.bytes
     var offset = range.lowerBound
@@ -252,6 +254,9 @@ package enum PutLines {
       let end = span.firstIndex(of: Byte.lineFeed, from: offset, to: range.upperBound)
       count &+= 1
       guard end < range.upperBound else { return .refused(.unterminated, line: count) }
+      guard end &- offset <= eventByteCountMax else {
+        return .refused(.eventTooLarge, line: count)
+      }
       let line: EventLine
       do throws(EventLine.Fault) {
         line = try EventLine(span, offset..<end)

@@ -80,11 +80,11 @@ package struct Limits: Sendable {
   /// The sizes of a small shard, for a machine that has little memory: what it touches at full load
   /// stays within 8 MB. Fewer bytes are received and written at once, which costs throughput; events and
   /// requests are smaller unless asked for otherwise.
-  package static var small: Limits {
+  package static var smallProfile: Limits {
     var limits = Limits()
+    limits.batchByteCountTarget = 128 << 10
     limits.fit(eventByteCount: 256 << 10, octetCount: 256 << 10)
     limits.inHugePages = false
-    limits.batchByteCountTarget = 128 << 10
     limits.streamBufferCount = 8
     limits.streamBufferByteCount = 64 << 10
     limits.datagramBufferCount = 8
@@ -108,8 +108,9 @@ package struct Limits: Sendable {
     octetCountMax = max(octetCount, eventByteCount)
     carryByteCount = min(carryByteCount, eventByteCount)
     let page = AlignedBuffer.pageByteCount
-    // Times, attributes and escapes, in a quarter or in what the largest event needs.
-    let room = octetCountMax + max(octetCountMax / 4, 256 << 10)
+    // Times, attributes and escapes, in a quarter or in what the largest event needs; and small
+    // events still share a batch.
+    let room = max(octetCountMax + max(octetCountMax / 4, 256 << 10), 2 * batchByteCountTarget)
     batchSlotByteCount = (room + page - 1) / page * page
     requestByteCount = octetCountMax + (1 << 20)
   }

@@ -13,11 +13,13 @@ extension Shard where Machine: ~Copyable {
       let outcome: CommitOutcome
       if source == .frames {
         outcome = CommitLines.append(
-          sessions.frames, line: line, body: body, time: time, journals,
+          sessions.frames, line: line, body: body,
+          eventByteCountMax: limits.eventByteCountMax, time: time, journals,
           &batches[openSlot].writer, &memory.commits)
       } else {
         outcome = CommitLines.append(
-          memory.streams, line: line, body: body, time: time, journals,
+          memory.streams, line: line, body: body,
+          eventByteCountMax: limits.eventByteCountMax, time: time, journals,
           &batches[openSlot].writer, &memory.commits)
       }
       switch outcome {

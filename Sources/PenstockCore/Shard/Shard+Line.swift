@@ -201,11 +201,13 @@ extension Shard where Machine: ~Copyable {
       let outcome: PutLines.Outcome
       if source == .frames {
         outcome = PutLines.append(
-          sessions.frames, body, receivedAt: wallTime, &batches[openSlot].writer,
+          sessions.frames, body, eventByteCountMax: limits.eventByteCountMax, receivedAt: wallTime,
+          &batches[openSlot].writer,
           &memory.commits)
       } else {
         outcome = PutLines.append(
-          memory.streams, body, receivedAt: wallTime, &batches[openSlot].writer,
+          memory.streams, body, eventByteCountMax: limits.eventByteCountMax, receivedAt: wallTime,
+          &batches[openSlot].writer,
           &memory.commits)
       }
       switch outcome {
@@ -240,7 +242,7 @@ extension Shard where Machine: ~Copyable {
     let listener = sessions.connections[slot].listener
     statistics[listener, .received] &+= 1
     switch refusal {
-    case .tooLarge: statistics[listener, .refusedSize] &+= 1
+    case .tooLarge, .eventTooLarge: statistics[listener, .refusedSize] &+= 1
     case .busy: statistics[listener, .refusedBusy] &+= 1
     default: statistics[listener, .refused] &+= 1
     }

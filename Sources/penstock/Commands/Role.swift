@@ -108,7 +108,7 @@ enum Role {
           socket: Socket(descriptor: descriptor), kind: schemes[index].kind, name: names[index],
           template: template, times: times[index], shardAddresses: addresses[index]))
     }
-    if try arguments.text("--profile") == "small" { configuration.limits = .small }
+    if try arguments.text("--profile") == "small" { configuration.limits = .smallProfile }
     configuration.limits.fit(
       eventByteCount: try arguments.number("--max-event", in: 1...1 << 20),
       octetCount: try arguments.number("--max-commit", in: 1...Limits.octetCountLimit))

@@ -305,7 +305,7 @@ struct Serve: ParsableCommand {
     guard ["default", "small"].contains(profile) else {
       throw ValidationError("--profile takes default or small, not '\(profile)'")
     }
-    var limits = profile == "small" ? Limits.small : Limits()
+    var limits = profile == "small" ? Limits.smallProfile : Limits()
     var event = limits.eventByteCountMax
     if let maxEvent {
       guard let size = Quantity.bytes(maxEvent), (1024...1 << 20).contains(size) else {
@@ -313,7 +313,7 @@ struct Serve: ParsableCommand {
       }
       event = size
     }
-    var commit = max(event, limits.octetCountMax)
+    var commit = maxEvent == nil ? limits.octetCountMax : event
     if let maxCommit {
       guard let size = Quantity.bytes(maxCommit), (event...Limits.octetCountLimit).contains(size)
       else {

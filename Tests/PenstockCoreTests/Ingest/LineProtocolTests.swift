@@ -29,7 +29,8 @@ import Testing
     var memory = AlignedBuffer(byteCount: 8192)
     var writer = EventWriter(offset: 0, limit: 4096)
     let outcome = PutLines.append(
-      source, 0..<bytes.count, receivedAt: Timestamp(seconds: 0, nanoseconds: 1), &writer, &memory)
+      source, 0..<bytes.count, eventByteCountMax: 1 << 20,
+      receivedAt: Timestamp(seconds: 0, nanoseconds: 1), &writer, &memory)
     return (outcome, String(decoding: memory.bytes(0..<writer.offset).array(), as: UTF8.self))
   }
 

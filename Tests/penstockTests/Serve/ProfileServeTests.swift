@@ -40,6 +40,12 @@ import Testing
       let answer = try #require(try wire.readLine())
       #expect(answer.hasPrefix("OK ") && answer.hasSuffix("count=\(large.events)"), "\(answer)")
       events[mark] = large.events
+      // Many events fit, but none that is longer than an event may be.
+      let long = "- /large/long L\t" + String(repeating: "l", count: 1 << 20) + "\n"
+      for request in ["COMMIT \(long.utf8.count)\n\(long)", "PUT \(long.utf8.count)\n\(long)"] {
+        try wire.send(request)
+        #expect(try #require(try wire.readLine()).hasPrefix("ERR event-too-large line 1: "))
+      }
       try wire.send(commit((16 << 20) + 4096, "refused").request)
       #expect(try #require(try wire.readLine()).hasPrefix("ERR too-large "))
       switch round {
