@@ -56,7 +56,7 @@ enum Seeds {
 
   private static func table(_ package: URL) throws -> [[UInt8]] {
     var tables = [
-      try golden(package, "table-v2.raw.table"), try golden(package, "table-v2.table"),
+      try golden(package, "table-v3.raw.table"), try golden(package, "table-v2.table"),
     ]
     for seed in 1...12 as ClosedRange<UInt64> {
       var random = TestRandom(seed: seed)
@@ -73,6 +73,7 @@ enum Seeds {
         effort: seed % 4 == 1 ? .fast : .thorough)
       tables.append(files.bytes("/t") ?? [])
     }
+    tables.append(try strewn())
     // A line or two, too short to be compressed: every kind of column is met as it is.
     for (index, statement) in ColumnSeeds.statements.enumerated() {
       let files = MemoryFileSystem()
@@ -86,6 +87,21 @@ enum Seeds {
       tables.append(files.bytes("/t") ?? [])
     }
     return tables.flatMap { [[0] + $0, [1] + $0, [1] + $0.dropLast(70)] }
+  }
+
+  /// A table of some blocks over which values of an index are strewn: its postings are bits.
+  private static func strewn() throws -> [UInt8] {
+    let files = MemoryFileSystem()
+    let payload = String(repeating: "p", count: 20_000)
+    _ = try ModelEvent.write(
+      try (0..<120).map { number in
+        let key = EventKey(
+          time: Timestamp(seconds: 1_795_232_872, nanoseconds: UInt32(number)), log: LogNumber(0),
+          sequence: SequenceNumber(UInt64(number + 1)))
+        let value = number * number % 41
+        return try ModelEvent(key, Array("\(key.time.text) s t key1=\(value)\t\(payload)".utf8))
+      }, files, path: "/t", indexes: ["key1"], effort: .fast)
+    return files.bytes("/t") ?? []
   }
 
   /// Lines that are taken apart into templates with every kind of variable.

@@ -178,7 +178,8 @@ struct IndexWriter: ~Copyable {
     _ part: inout PartBuilder, _ files: Files, _ file: File, _ offset: inout Int,
     _ effort: TableEffort
   ) throws(FileError) {
-    guard !postings.isEmpty else { return }
+    // Blocks come in order: the last posting's is the highest.
+    guard let last = postings.last else { return }
     let (places, ends) = sorted()
     var open = -1
     for value in values.sorted() {
@@ -188,7 +189,9 @@ struct IndexWriter: ~Copyable {
       }
       open = Int(name[0])
       let start = value == 0 ? 0 : ends[Int(value) - 1]
-      page.add(Array(name.dropFirst()), places[start..<ends[Int(value)]])
+      page.add(
+        Array(name.dropFirst()), places[start..<ends[Int(value)]],
+        blockCount: Int(last.block) + 1)
       if page.isFull { try endPage(open, &part, files, file, &offset, effort) }
     }
     if !page.isEmpty { try endPage(open, &part, files, file, &offset, effort) }

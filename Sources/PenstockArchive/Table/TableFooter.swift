@@ -41,7 +41,7 @@ struct TableTrailer {
   init?(_ span: RawSpan, at start: Int) {
     guard span.byteCount == TableFormat.trailerByteCount,
       span.hasBytes(TableFormat.trailerMagic, at: 52),
-      UInt32(truncatingIfNeeded: span.word(at: 48)) == TableFormat.version,
+      TableFormat.readableVersions.contains(UInt32(truncatingIfNeeded: span.word(at: 48))),
       UInt32(truncatingIfNeeded: span.word(at: 60)) == span.extracting(0..<60).checksum()
     else { return nil }
     let offset = span.word(at: 0)
@@ -97,7 +97,7 @@ struct TableHeader {
       UInt32(truncatingIfNeeded: span.word(at: 60)) == span.extracting(0..<60).checksum()
     else { return .damaged }
     let version = UInt32(truncatingIfNeeded: span.word(at: 16))
-    guard version == TableFormat.version else { return .otherVersion(version) }
+    guard TableFormat.readableVersions.contains(version) else { return .otherVersion(version) }
     return .header(
       TableHeader(store: StoreIdentifier(high: span.word(at: 24), low: span.word(at: 32))))
   }

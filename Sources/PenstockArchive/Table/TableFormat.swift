@@ -4,7 +4,7 @@
 //
 //     header   64 bytes
 //        0  16  magic "penstock-table\n\0"
-//       16   4  version (2)
+//       16   4  version (3; readers take 2, which had no postings as bits)
 //       20   4  reserved, 0
 //       24  16  store identifier, high word then low word
 //       40  20  reserved, 0
@@ -13,7 +13,7 @@
 //        0   8  offset of the footer      8   8  bytes of the footer, up to the trailer
 //       16   8  events                   24   8  hash of the events (EventHash)
 //       32   8  streams                  40   8  reserved, 0
-//       48   4  version (2)              52   8  magic "pstkend\n"
+//       48   4  version, the header's    52   8  magic "pstkend\n"
 //       60   4  CRC-32C of bytes 0 … 59
 //
 //     Blocks, pages and the footer are parts. Parts follow each other without a gap.
@@ -42,9 +42,10 @@
 //                                  (zigzag), last time − first time                 (varints)
 //              of a page of an index: values of one key, ascending over a section's pages
 //              40 values           front-coded
-//              41 postings         for each: blocks; for each of these: block − that before, times
-//                                  2, plus 1 unless one of its events has the value, and then
-//                                  events − 2                                       (varints)
+//              41 postings         0: for each: blocks; for each of these: block − that before,
+//                                  times 2, plus 1 unless one of its events has the value, and
+//                                  then events − 2                                  (varints)
+//                                  1: PostingBits.swift tells what they look like   (bits)
 //              of the footer
 //              48 pages            for each: offset − end of the page before, bytes, streams,
 //                                  bytes of the first name, that name               (varints)
@@ -83,7 +84,9 @@ package import PenstockCore
 
 /// Sizes and marks of the format.
 enum TableFormat {
-  static let version: UInt32 = 2
+  static let version: UInt32 = 3
+  /// Versions this program reads.
+  static let readableVersions: ClosedRange<UInt32> = 2...version
   static let headerByteCount = 64
   static let trailerByteCount = 64
   static let partHeaderByteCount = 24
@@ -137,9 +140,10 @@ enum TableFormat {
     var encodingMax: UInt16 {
       switch self {
       case .times, .sequences: TableFormat.numbers
+      case .indexPostings: TableFormat.postingBits
       case .types, .attributes, .payloads: TextColumn.templates
-      case .names, .counts, .logs, .pageNames, .pageStreams, .indexValues, .indexPostings, .pages,
-        .blocks, .covered, .replaced, .indexKeys, .indexPages:
+      case .names, .counts, .logs, .pageNames, .pageStreams, .indexValues, .pages, .blocks,
+        .covered, .replaced, .indexKeys, .indexPages:
         0
       }
     }
@@ -147,6 +151,8 @@ enum TableFormat {
 
   /// The encoding of times and sequences that are numbers.
   static let numbers: UInt16 = 1
+  /// The encoding of postings that are bits.
+  static let postingBits: UInt16 = 1
 }
 
 /// The hash a table is proved by: the sum over its events, so that order does not matter.
@@ -196,8 +202,9 @@ package struct TableError: Error, Equatable, Sendable, CustomStringConvertible {
     case .file(let error): error.description
     case .notATable: "\(path) is not a table, or was cut short"
     case .otherVersion(let version):
-      "\(path) has table version \(version) and this program reads version "
-        + "\(TableFormat.version): use a \(version > TableFormat.version ? "newer" : "former") penstock"
+      "\(path) has table version \(version) and this program reads versions "
+        + "\(TableFormat.readableVersions.lowerBound) to \(TableFormat.version): use a "
+        + "\(version > TableFormat.version ? "newer" : "former") penstock"
     case .damagedFooter: "\(path): the footer is damaged; its blocks are read one after the other"
     case .damagedBlock(let index, let streams, let times):
       "\(path): block \(index) is damaged: events of \(streams) from \(times) cannot be read"

@@ -7,11 +7,12 @@
 //        ▼
 //     section  pages of values, ascending, for each key              at the end, or at the limit
 //
-// A posting costs a byte where blocks follow each other and hold one event each of the value, two
-// or three otherwise, and stands for all events of the value in its block. When an index would take
-// more memory than it may, what there is of it becomes a section, and another begins with the next
-// block: a reader looks into each. Values longer than `valueByteCountMax` are not in an index, and
-// looking for one reads all blocks.
+// A posting stands for all events of the value in its block. Those of a page are varints or bits
+// (PostingBits.swift), whichever take less once they are packed: LZ4 finds what repeats in varints,
+// and bits are short where nothing does. When an index would take more memory than it may, what
+// there is of it becomes a section, and another begins with the next block: a reader looks into
+// each. Values longer than `valueByteCountMax` are not in an index, and looking for one reads all
+// blocks.
 
 internal import PenstockCore
 
@@ -31,12 +32,19 @@ enum TableIndex {
 package struct IndexPosting: Equatable, Sendable {
   package var block: Int
   package var eventCount: Int
+
+  package init(block: Int, eventCount: Int) {
+    self.block = block
+    self.eventCount = eventCount
+  }
 }
 
 /// Puts index entries into pages.
 struct IndexPageWriter: ~Copyable {
   private var values = ColumnBuffer(capacity: TableFormat.pageByteCount)
+  /// The postings in both encodings.
   private var postings = ColumnBuffer(capacity: TableFormat.pageByteCount)
+  private var bits = PostingBitsWriter()
   private var firstValue: [UInt8] = []
   private var previousValue: [UInt8] = []
   private var count = 0
@@ -47,8 +55,13 @@ struct IndexPageWriter: ~Copyable {
   var isEmpty: Bool { count == 0 }
   var isFull: Bool { values.count + postings.count >= TableFormat.pageByteCount }
 
-  mutating func add(_ value: [UInt8], _ places: ArraySlice<IndexPosting>) {
-    if count == 0 { firstValue = value }
+  /// Adds the next value of a section that has blocks with numbers below `blockCount`.
+  mutating func add(_ value: [UInt8], _ places: ArraySlice<IndexPosting>, blockCount: Int) {
+    if count == 0 {
+      firstValue = value
+      bits.begin(blockCount: blockCount)
+    }
+    bits.add(places)
     values.append(name: value, after: previousValue)
     previousValue = value
     postings.append(varint: places.count)
@@ -66,10 +79,12 @@ struct IndexPageWriter: ~Copyable {
   mutating func finishPage(
     _ part: inout PartBuilder, at offset: Int, key: Int, section: Int, _ effort: TableEffort
   ) {
-    part.begin(.index, rowCount: count, columnCount: 2)
-    part.put(.indexValues, &values)
-    part.put(.indexPostings, &postings)
-    part.finish(effort)
+    build(&part, areBits: false, effort)
+    let byteCount = part.byteCount
+    build(&part, areBits: true, effort)
+    if part.byteCount >= byteCount { build(&part, areBits: false, effort) }
+    values.removeAll()
+    postings.removeAll()
     pages.append(varint: key)
     pages.append(varint: section)
     pages.append(varint: offset - previousEnd)
@@ -79,6 +94,15 @@ struct IndexPageWriter: ~Copyable {
     previousEnd = offset + part.byteCount
     previousValue = []
     count = 0
+  }
+
+  private mutating func build(_ part: inout PartBuilder, areBits: Bool, _ effort: TableEffort) {
+    part.begin(.index, rowCount: count, columnCount: 2)
+    part.pool.append(values.bytes)
+    part.end(.indexValues, encoding: 0)
+    if areBits { bits.finish(into: &part.pool) } else { part.pool.append(postings.bytes) }
+    part.end(.indexPostings, encoding: areBits ? TableFormat.postingBits : 0)
+    part.finish(effort)
   }
 }
 
@@ -91,15 +115,94 @@ struct IndexPageEntry {
   var firstValue: [UInt8]
 }
 
+/// The postings of a page of an index, one value after the other, however they are made.
+private enum PostingReader {
+  case varints(NumberReader, blockCount: Int)
+  case bits(PostingBitsReader)
+
+  /// Nil when there is no such column, or it begins wrong.
+  init?(_ part: borrowing TablePart, blockCount: Int) {
+    guard let range = part.column(.indexPostings) else { return nil }
+    guard part.encoding(.indexPostings) == TableFormat.postingBits else {
+      self = .varints(NumberReader(range), blockCount: blockCount)
+      return
+    }
+    guard let bits = PostingBitsReader(range, part.bytes, blockCount: blockCount) else {
+      return nil
+    }
+    self = .bits(bits)
+  }
+
+  func isAtEnd(_ span: RawSpan) -> Bool {
+    switch self {
+    case .varints(let numbers, _): numbers.isAtEnd
+    case .bits(let bits): bits.isAtEnd(span)
+    }
+  }
+
+  /// Passes over the postings of a value; false when they end too soon.
+  mutating func skip(_ span: RawSpan) -> Bool {
+    switch self {
+    case .varints(var numbers, let blockCount):
+      guard let count = numbers.count(span, max: blockCount) else { return false }
+      for _ in 0..<count {
+        guard let word = numbers.varint(span) else { return false }
+        if word & 1 == 1, numbers.varint(span) == nil { return false }
+      }
+      self = .varints(numbers, blockCount: blockCount)
+      return true
+    case .bits(var bits):
+      guard bits.skip(span) else { return false }
+      self = .bits(bits)
+      return true
+    }
+  }
+
+  /// The postings of the next value; nil when a number does not hold.
+  mutating func next(_ span: RawSpan) -> [IndexPosting]? {
+    switch self {
+    case .varints(var numbers, let blockCount):
+      let places = PostingReader.varints(&numbers, span, blockCount: blockCount)
+      self = .varints(numbers, blockCount: blockCount)
+      return places
+    case .bits(var bits):
+      let places = bits.next(span)
+      self = .bits(bits)
+      return places
+    }
+  }
+
+  private static func varints(_ numbers: inout NumberReader, _ span: RawSpan, blockCount: Int)
+    -> [IndexPosting]?
+  {
+    guard let count = numbers.count(span, max: blockCount), count > 0 else { return nil }
+    var places: [IndexPosting] = []
+    places.reserveCapacity(count)
+    var block = 0
+    for index in 0..<count {
+      guard let word = numbers.varint(span), word >> 1 < UInt64(blockCount - block),
+        index == 0 || word >> 1 > 0
+      else { return nil }
+      block += Int(word >> 1)
+      var events = 1
+      if word & 1 == 1 {
+        guard let more = numbers.count(span, max: TableFormat.rowCountMax - 2) else { return nil }
+        events = more + 2
+      }
+      places.append(IndexPosting(block: block, eventCount: events))
+    }
+    return places
+  }
+}
+
 extension TablePart {
   /// The postings of a value in a page of an index: none when the page has not got it, nil when a
   /// number before it does not hold.
   func postings(of wanted: [UInt8], blockCount: Int) -> [IndexPosting]? {
-    guard let valueRange = column(.indexValues), let postingRange = column(.indexPostings) else {
-      return nil
-    }
+    guard let valueRange = column(.indexValues),
+      var postings = PostingReader(self, blockCount: blockCount)
+    else { return nil }
     var values = NumberReader(valueRange)
-    var numbers = NumberReader(postingRange)
     var value = ColumnBuffer(capacity: TableIndex.valueByteCountMax)
     for _ in 0..<rowCount {
       guard let shared = values.count(bytes, max: value.count),
@@ -108,61 +211,29 @@ extension TablePart {
       else { return nil }
       value.cut(to: shared)
       append(range, to: &value)
-      if value.bytes.equals(wanted.rawSpan) { return postings(&numbers, blockCount: blockCount) }
-      guard skipPostings(&numbers, blockCount: blockCount) else { return nil }
+      if value.bytes.equals(wanted.rawSpan) { return postings.next(bytes) }
+      guard postings.skip(bytes) else { return nil }
     }
     return []
   }
 
-  /// Passes over the postings of a value; false when they end too soon.
-  private func skipPostings(_ numbers: inout NumberReader, blockCount: Int) -> Bool {
-    guard let count = numbers.count(bytes, max: blockCount) else { return false }
-    for _ in 0..<count {
-      guard let word = numbers.varint(bytes) else { return false }
-      if word & 1 == 1, numbers.varint(bytes) == nil { return false }
-    }
-    return true
-  }
-
   /// Calls `body` with each value of a page of an index; false when a number does not hold.
   func forEachPosting(blockCount: Int, _ body: ([UInt8], [IndexPosting]) -> Void) -> Bool {
-    guard let valueRange = column(.indexValues), let postingRange = column(.indexPostings) else {
-      return false
-    }
+    guard let valueRange = column(.indexValues),
+      var postings = PostingReader(self, blockCount: blockCount)
+    else { return false }
     var values = NumberReader(valueRange)
-    var numbers = NumberReader(postingRange)
     var value: [UInt8] = []
     for index in 0..<rowCount {
       guard let shared = values.count(bytes, max: value.count),
         let rest = values.count(bytes, max: TableIndex.valueByteCountMax - shared),
-        let range = values.bytes(rest),
-        let places = postings(&numbers, blockCount: blockCount)
+        let range = values.bytes(rest), let places = postings.next(bytes)
       else { return false }
       let next = value[..<shared] + bytes.extracting(range).array()
       guard index == 0 || value.lexicographicallyPrecedes(next) else { return false }
       value = Array(next)
       body(value, places)
     }
-    return values.isAtEnd && numbers.isAtEnd
-  }
-
-  private func postings(_ numbers: inout NumberReader, blockCount: Int) -> [IndexPosting]? {
-    guard let count = numbers.count(bytes, max: blockCount), count > 0 else { return nil }
-    var places: [IndexPosting] = []
-    places.reserveCapacity(count)
-    var block = 0
-    for index in 0..<count {
-      guard let word = numbers.varint(bytes), word >> 1 < UInt64(blockCount - block),
-        index == 0 || word >> 1 > 0
-      else { return nil }
-      block += Int(word >> 1)
-      var events = 1
-      if word & 1 == 1 {
-        guard let more = numbers.count(bytes, max: TableFormat.rowCountMax - 2) else { return nil }
-        events = more + 2
-      }
-      places.append(IndexPosting(block: block, eventCount: events))
-    }
-    return places
+    return values.isAtEnd && postings.isAtEnd(bytes)
   }
 }

@@ -58,8 +58,41 @@ import Testing
     let files = MemoryFileSystem()
     _ = try ModelEvent.write(try fewEvents(), files, path: Self.path, store: Self.store)
     let bytes = try #require(files.bytes(Self.path))
-    #expect(bytes == (try golden("table-v2.raw.table")))
+    #expect(bytes == (try golden("table-v3.raw.table")))
     #expect(try read(bytes) == fewEvents().sorted { $0.key < $1.key })
+    #expect(try read(golden("table-v2.raw.table")) == fewEvents().sorted { $0.key < $1.key })
+  }
+
+  /// 3,000 events a millisecond apart in several blocks, of 37 users in no simple order.
+  @Test(arguments: ["table-v2.index.table", "table-v3.index.table"])
+  func `golden tables with an index read`(name: String) throws {
+    let files = MemoryFileSystem()
+    files.put(Self.path, try golden(name))
+    let table = try TableReader(files, path: Self.path)
+    #expect(try table.verify().isEmpty)
+    #expect(table.eventCount == 3000 && table.blocks.count > 1)
+    for user in 0..<37 {
+      let postings = try table.postings(key: Array("user".utf8), value: Array("u\(user)".utf8))
+      let count = (0..<3000).count { $0 * $0 % 37 == user }
+      #expect(try #require(postings).reduce(0) { $0 + $1.eventCount } == count)
+    }
+  }
+
+  @Test(arguments: [0, 1, 4, UInt32.max])
+  func `a table of a version this program does not read is refused`(version: UInt32) throws {
+    var bytes = try golden("table-v3.raw.table")
+    func put(_ value: UInt32, _ offset: Int) {
+      for index in 0..<4 {
+        bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt32(8 * index))
+      }
+    }
+    put(version, 16)
+    put(Array(bytes[..<60]).rawSpan.checksum(), 60)
+    let files = MemoryFileSystem()
+    files.put(Self.path, bytes)
+    let error = #expect(throws: TableError.self) { _ = try TableReader(files, path: Self.path) }
+    #expect(error?.fault == .otherVersion(version))
+    #expect(error?.description.contains("reads versions 2 to 3") == true)
   }
 
   @Test func `the golden table with compressed columns reads`() throws {
