@@ -25,7 +25,8 @@ package enum CommitLines {
   ///   - time: what the events get.
   package static func append(
     _ source: borrowing AlignedBuffer, line: ByteRange, body: ByteRange, eventByteCountMax: Int,
-    time: Timestamp, _ journals: borrowing Journals, _ writer: inout EventWriter, _ memory: inout AlignedBuffer
+    time: Timestamp, _ journals: borrowing Journals, _ writer: inout EventWriter,
+    _ memory: inout AlignedBuffer
   ) -> CommitOutcome {
     let span = source.bytes
     var offset = body.lowerBound
