@@ -66,6 +66,7 @@ package final class Simulation {
   static var limits: Limits {
     var limits = Limits()
     limits.eventByteCountMax = 8192
+    limits.octetCountMax = 8192
     limits.batchByteCountTarget = 6144
     limits.batchSlotByteCount = 16384
     limits.streamBufferCount = 4

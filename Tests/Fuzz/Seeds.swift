@@ -135,6 +135,13 @@ enum Seeds {
     for (index, text) in puts.enumerated() {
       inputs.append([0, UInt8(index)] + Array(text.utf8))
     }
+    for text in [
+      "1 open 15 commands=syslog\n2 syslog 6 <13>x\n\n3 syslog 0\n4 close 0\n",
+      "1 open 30 relp_version=0\ncommands=syslog\n2 syslog 7 <34>1 -\n2 syslog 3000 <13>",
+      "1 open 15 commands=syslog\n2 starttls 0\n3 syslog 5 <13>\n1 open 0\n", "1 syslog 1 x\n",
+    ] {
+      inputs.append([8, 3] + Array(text.utf8))
+    }
     let stream = "<34>1 2026-11-21T03:47:52.123Z h a 1 ID [e k=\"v\"] text"
     let counted = "\(stream.utf8.count) \(stream)"
     for text in [

@@ -50,7 +50,7 @@ enum SessionFuzz {
     let kind = reader.byte()
     let cuts = reader.byte()
     let bytes = reader.rest()
-    let listener: ListenerKind = kind & 1 != 0 ? .syslogStream : .line
+    let listener: ListenerKind = kind & 1 != 0 ? .syslogStream : kind & 8 != 0 ? .relp : .line
     let template = templates[Int(kind >> 1 & 3)]
     let once = serve(listener, template, bytes, cuts: UInt64(cuts))
     let again = serve(listener, template, bytes, cuts: UInt64(cuts) + 256)
@@ -69,6 +69,12 @@ enum SessionFuzz {
       }
       require(
         counts.values.reduce(0, +) == once.lines.count, "the answers tell another number of events")
+    }
+    if listener == .relp {
+      let taken = String(decoding: once.answers, as: UTF8.self).split(separator: "\n").count {
+        $0.contains(" 200 OK shard=")
+      }
+      require(taken == once.lines.count, "\(taken) frames are answered, \(once.lines.count) stored")
     }
     for line in once.lines {
       _ = requireSuccess("a stored line") { try EventLine(line.rawSpan, 0..<line.count) }
