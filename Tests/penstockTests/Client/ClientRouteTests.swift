@@ -42,7 +42,16 @@ import Testing
     let client = try await Client.connect(to: [LineAddress(url: server.url)])
     let event = NewEvent(stream: journal, payload: "x")
     #expect(try await client.put([event]) == Receipt(log: shard, sequence: 10, count: 1))
-    #expect(try await client.put([event]) == Receipt(log: shard, sequence: 11, count: 1))
+    // The shard's own connection has ended: what goes out before that is noticed is in doubt.
+    var last: Receipt?
+    while last == nil {
+      do throws(StoreError) {
+        last = try await client.put([event])
+      } catch .unknownOutcome {
+        continue
+      }
+    }
+    #expect(last == Receipt(log: shard, sequence: 11, count: 1))
     #expect(try await client.put([NewEvent(stream: "s", payload: "")]).sequence == 1)
     client.close()
     try own.finish()
