@@ -184,6 +184,10 @@ int penstock_direct_alignment(int descriptor) {
   return (int)align;
 }
 
+void penstock_begin_write_back(int descriptor, int64_t offset, int64_t count) {
+  sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+}
+
 int penstock_drop_cache(int descriptor) {
   return -posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
 }

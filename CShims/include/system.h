@@ -44,6 +44,8 @@ int64_t penstock_total_bytes(const char *path);
 // The largest of the block sizes direct writes to this file have to respect (logical and physical
 // block, direct-I/O alignment), or 0 when direct I/O is not supported or not proved.
 int penstock_direct_alignment(int descriptor);
+// Has the kernel begin to write dirty pages of the range, and does not wait for them.
+void penstock_begin_write_back(int descriptor, int64_t offset, int64_t count);
 // Drops the clean pages of the file from the page cache.
 int penstock_drop_cache(int descriptor);
 // Calls `visit` with each entry's name (not . and ..); 0 or -errno.

@@ -168,7 +168,8 @@ package struct Archiver<Files: FileSystem>: ~Copyable {
     _ edit: inout ManifestEdit, _ result: inout ArchivePass
   ) throws(ArchiveError) {
     for damage in choice.damage { try quarantine(damage, &result) }
-    var reader = BatchReader(files, readsPastCache: true)
+    var reader = BatchStream(files)
+    defer { reader.close() }
     var erasures = Erasures(Array(manifest.erasures.values))
     for extent in choice.segment.batches where extent.line.eventCount > 0 {
       do throws(LogError) {

@@ -38,7 +38,18 @@ package struct TableBlock: ~Copyable {
     throws(FileError) -> TablePart.Reading
   {
     rowCount = 0
-    let reading = try part.load(files, file, place, .block)
+    return decode(try part.load(files, file, place, .block))
+  }
+
+  /// The same through a window onto the table's file.
+  mutating func load<Files: FileSystem>(_ window: inout FileWindow<Files>, _ place: ByteRange)
+    throws(FileError) -> TablePart.Reading
+  {
+    rowCount = 0
+    return decode(try part.load(&window, place, .block))
+  }
+
+  private mutating func decode(_ reading: TablePart.Reading) -> TablePart.Reading {
     guard reading == .whole else { return reading }
     guard readNames(), readTexts(), readRows() else { return .damaged }
     rowCount = part.rowCount

@@ -101,6 +101,8 @@ enum TableFormat {
   }
   /// Raw bytes after which a page of the directory is closed: what a search for one stream reads.
   static let pageByteCount = 16 << 10
+  /// Bytes of a table the disk is given to write at a time: as many as it writes at full speed.
+  static let writeBackByteCount = 1 << 20
   /// Most rows a block may have. The shortest line has 36 bytes, so a block is full at 7,500.
   static let rowCountMax = 1 << 16
   /// Most bytes of a pool, and of the texts of a column, a reader accepts: a block's worth and one

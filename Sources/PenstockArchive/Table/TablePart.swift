@@ -94,6 +94,18 @@ struct TablePart: ~Copyable {
     }
   }
 
+  /// The same through a window, which shows what cannot be read as damage.
+  mutating func load<Files: FileSystem>(
+    _ window: inout FileWindow<Files>, _ place: ByteRange, _ kind: TableFormat.Part
+  ) throws(FileError) -> Reading {
+    guard try window.hold(place.lowerBound, count: place.count) >= place.upperBound else {
+      return .damaged
+    }
+    if stored.byteCount < place.count { stored = AlignedBuffer(byteCount: place.count) }
+    stored.copy(window.bytes(place), to: 0)
+    return decode(0..<place.count, kind)
+  }
+
   private mutating func decode(_ range: ByteRange, _ kind: TableFormat.Part) -> Reading {
     places.removeAll(keepingCapacity: true)
     rowCount = 0

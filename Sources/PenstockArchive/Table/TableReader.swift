@@ -76,10 +76,33 @@ package final class TableReader<Files: FileSystem> {
     } catch {
       throw TableError(path: path, fault: .file(error))
     }
+    try check(reading, index)
+  }
+
+  /// Reads and checks one block through a window onto the table's file.
+  func load(_ index: Int, into block: inout TableBlock, _ window: inout FileWindow<Files>)
+    throws(TableError)
+  {
+    let entry = blocks[index]
+    guard entry.place.count <= FileWindow<Files>.pieceByteCount else {
+      return try load(index, into: &block)
+    }
+    decodedBlockCount += 1
+    let reading: TablePart.Reading
+    do throws(FileError) {
+      reading = try block.load(&window, entry.place)
+    } catch {
+      throw TableError(path: path, fault: .file(error))
+    }
+    try check(reading, index)
+  }
+
+  private func check(_ reading: TablePart.Reading, _ index: Int) throws(TableError) {
     switch reading {
     case .whole: return
     case .damaged: throw TableError(path: path, fault: blockDamage(index))
-    case .newer: throw TableError(path: path, fault: .newerPart(offset: entry.place.lowerBound))
+    case .newer:
+      throw TableError(path: path, fault: .newerPart(offset: blocks[index].place.lowerBound))
     }
   }
 

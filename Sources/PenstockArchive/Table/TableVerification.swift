@@ -11,11 +11,19 @@ extension TableReader {
   /// - Parameter comparesIndexes: whether indexes are compared with the events, not only read.
   /// - Returns: what is wrong; empty when the table is whole.
   package func verify(comparesIndexes: Bool = true) throws(TableError) -> [TableError] {
+    try verify(comparesIndexes: comparesIndexes) { index, block throws(TableError) in
+      try load(index, into: &block)
+    }
+  }
+
+  private func verify(
+    comparesIndexes: Bool, _ load: (Int, inout TableBlock) throws(TableError) -> Void
+  ) throws(TableError) -> [TableError] {
     var check = TableCheck(self, comparesIndexes: comparesIndexes)
     var block = TableBlock()
     for index in blocks.indices {
       do throws(TableError) {
-        try load(index, into: &block)
+        try load(index, &block)
         check.take(block, blocks[index])
         for row in 0..<block.rowCount { check.take(row, &block) }
         check.endBlock(block)
@@ -26,16 +34,27 @@ extension TableReader {
     }
     return try check.finish()
   }
-}
 
-extension TableReader {
-  /// Reads a table past the cache and compares it with what went in.
+  /// Reads a table past the cache and compares it with what went in. The blocks behind the one that
+  /// is compared are on their way meanwhile.
   static func prove(_ files: Files, path: String, eventCount: UInt64, hash: UInt64)
     throws(TableError)
   {
     let table = try TableReader(files, path: path, pastCache: true)
+    var window = FileWindow(
+      files, readsPastCache: true, readsAhead: true,
+      seamlessByteCount: FileWindow<Files>.pieceByteCount)
+    defer { window.close() }
+    do throws(FileError) {
+      try window.open(path)
+    } catch {
+      throw TableError(path: path, fault: .file(error))
+    }
     // What was just written from these events needs no comparing.
-    if let error = try table.verify(comparesIndexes: false).first { throw error }
+    let errors = try table.verify(comparesIndexes: false) { index, block throws(TableError) in
+      try table.load(index, into: &block, &window)
+    }
+    if let error = errors.first { throw error }
     guard table.eventCount == eventCount, table.hash == hash else {
       throw TableError(path: path, fault: .notProved)
     }

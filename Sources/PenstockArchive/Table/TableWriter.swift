@@ -48,6 +48,8 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
   private let file: File
   private let effort: TableEffort
   private var offset: Int
+  /// The kernel has been told to write what stands before it.
+  private var writeBackOffset = 0
   private var summary = TableSummary()
 
   private var columns: BlockColumns
@@ -144,9 +146,19 @@ package struct TableWriter<Files: FileSystem>: ~Copyable {
     blocks.finish(byteCount: part.byteCount, rawByteCount: raw, rowCount: rowCount)
     try part.write(files, file, at: offset)
     offset += part.byteCount
+    beginWriteBack()
     indexes.endBlock(summary.blockCount)
     summary.blockCount += 1
     if indexes.isFull { try endSection() }
+  }
+
+  /// Lets the disk work while the next blocks are made, so that the sync has less to wait for. The
+  /// page that is still being filled is left alone.
+  private mutating func beginWriteBack() {
+    let end = offset / AlignedBuffer.pageByteCount * AlignedBuffer.pageByteCount
+    guard end - writeBackOffset >= TableFormat.writeBackByteCount else { return }
+    files.beginWriteBack(file, writeBackOffset..<end)
+    writeBackOffset = end
   }
 
   private mutating func endSection() throws(FileError) {

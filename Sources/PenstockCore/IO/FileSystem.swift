@@ -74,6 +74,9 @@ package protocol FileSystem: Sendable {
   func syncData(_ file: File) throws(FileError)
   /// Makes the file's bytes and size durable (fsync).
   func syncFile(_ file: File) throws(FileError)
+  /// Has the kernel begin to write what was written to `range` of the file, so that a sync later has
+  /// less to wait for. Promises nothing, and fails silently: that sync tells.
+  func beginWriteBack(_ file: File, _ range: ByteRange)
   /// Reserves the file's first `byteCount` bytes and sets its size.
   func allocate(_ file: File, byteCount: Int) throws(FileError)
   func truncate(_ file: File, byteCount: Int) throws(FileError)
@@ -90,4 +93,5 @@ package protocol FileSystem: Sendable {
 
 extension FileSystem {
   package var queuesReads: Bool { false }
+  package func beginWriteBack(_ file: File, _ range: ByteRange) {}
 }

@@ -104,6 +104,10 @@ package struct LinuxFileSystem: FileSystem {
     try check(penstock_sync_file(file.descriptor), .sync, name(file))
   }
 
+  package func beginWriteBack(_ file: File, _ range: ByteRange) {
+    penstock_begin_write_back(file.descriptor, Int64(range.lowerBound), Int64(range.count))
+  }
+
   package func allocate(_ file: File, byteCount: Int) throws(FileError) {
     try check(penstock_allocate(file.descriptor, Int64(byteCount)), .allocate, name(file))
   }

@@ -25,20 +25,23 @@ struct ReadSlots: ~Copyable {
   /// Bytes from one slot to the next.
   private let slotByteCount: Int
 
-  /// Bytes in front of each chunk: more than the longest line that is read as one, and enough for
-  /// chunks to stay multiples of every usual alignment.
-  static let headroomByteCount = 64 << 10
+  /// Bytes in front of each chunk. A multiple of every usual alignment, so that chunks stay such.
+  let headroomByteCount: Int
 
   /// - Parameters:
   ///   - inHugePages: for what is read from front to back.
   ///   - readsAhead: four slots and a queue, where the kernel grants one.
   ///   - byteCount: the largest single read, in bytes.
-  init(inHugePages: Bool, readsAhead: Bool, byteCount: Int) {
+  ///   - headroomByteCount: bytes in front of each chunk, which then has at least as many.
+  init(inHugePages: Bool, readsAhead: Bool, byteCount: Int, headroomByteCount: Int) {
     var opened: OpaquePointer?
     if readsAhead, unsafe penstock_reader_open(&opened) != 0 { unsafe opened = nil }
-    let whole = ReadSlots.headroomByteCount + byteCount
-    memory = AlignedBuffer(byteCount: whole, inHugePages: inHugePages)
+    self.headroomByteCount = headroomByteCount
     count = unsafe opened != nil ? Int(PENSTOCK_READER_SLOTS) : 1
+    let whole = headroomByteCount + byteCount
+    memory = AlignedBuffer(
+      byteCount: count > 1 ? max(whole, 2 * count * headroomByteCount) : whole,
+      inHugePages: inHugePages)
     slotByteCount = unsafe opened != nil ? memory.byteCount / count : whole
     unsafe queue = opened
   }
@@ -51,13 +54,13 @@ struct ReadSlots: ~Copyable {
   var readsAhead: Bool { unsafe queue != nil }
 
   /// Size of a chunk, in bytes.
-  var chunkByteCount: Int { slotByteCount - ReadSlots.headroomByteCount }
+  var chunkByteCount: Int { slotByteCount - headroomByteCount }
 
   /// All memory, in bytes. It does not depend on what is read.
   var byteCount: Int { memory.byteCount }
 
   /// Where the chunk of `slot` begins in memory.
-  func place(_ slot: Int) -> Int { slot * slotByteCount + ReadSlots.headroomByteCount }
+  func place(_ slot: Int) -> Int { slot * slotByteCount + headroomByteCount }
 
   /// Begins to read `count` bytes at `offset` of `file` into the chunk of `slot`; false when it
   /// cannot be begun.

@@ -37,18 +37,27 @@ package struct FileWindow<Files: FileSystem>: ~Copyable {
   /// The largest stretch that can be held at once, in bytes: large enough for the device's full
   /// speed, and for any alignment.
   package static var byteCount: Int { 1 << 20 }
+  /// What a window that reads ahead keeps without a seam: more than the longest line.
+  package static var lineByteCount: Int { 64 << 10 }
+  /// The same for windows of which larger pieces are wanted whole, like batches at full rate.
+  package static var pieceByteCount: Int { 512 << 10 }
   /// What a block reads as that the device cannot read.
   package static var unreadableByte: UInt8 { 0xFF }
 
   /// - Parameters:
   ///   - readsPastCache: read what the disk holds, not what the page cache does.
   ///   - readsAhead: for files that are read from front to back.
-  package init(_ files: Files, readsPastCache: Bool, readsAhead: Bool = false) {
+  ///   - seamlessByteCount: the largest piece that is wanted often, a multiple of every alignment;
+  ///     for larger ones what is on its way is read again. Memory is eight times as much.
+  package init(
+    _ files: Files, readsPastCache: Bool, readsAhead: Bool = false,
+    seamlessByteCount: Int = FileWindow.lineByteCount
+  ) {
     self.files = files
     self.readsPastCache = readsPastCache
     slots = ReadSlots(
       inHugePages: readsAhead, readsAhead: readsAhead && files.queuesReads,
-      byteCount: FileWindow.byteCount)
+      byteCount: FileWindow.byteCount, headroomByteCount: seamlessByteCount)
   }
 
   deinit {
@@ -66,7 +75,8 @@ package struct FileWindow<Files: FileSystem>: ~Copyable {
     fileByteCount = try files.byteCount(plain)
     guard readsPastCache else { return }
     let direct = files.directAlignment(plain)
-    if direct > 0, direct <= SegmentHeader.alignmentMax, fileByteCount > 0,
+    // A piece that begins inside a block is held from where the block begins.
+    if direct > 0, direct <= FileWindow.byteCount - FileWindow.pieceByteCount, fileByteCount > 0,
       let past = try? files.open(path, .readDirect)
     {
       files.close(plain)
@@ -115,7 +125,7 @@ package struct FileWindow<Files: FileSystem>: ~Copyable {
   private func keptByteCount(from offset: Int) -> Int? {
     guard offset >= held.lowerBound, offset <= held.upperBound,
       held.upperBound % blockByteCount == 0,
-      held.upperBound - offset <= ReadSlots.headroomByteCount
+      held.upperBound - offset <= slots.headroomByteCount
     else { return nil }
     return held.upperBound - offset
   }

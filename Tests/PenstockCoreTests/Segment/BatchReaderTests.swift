@@ -46,19 +46,6 @@ struct BatchReaderTests {
     }
   }
 
-  @Test func `a block that cannot be read costs the batch it is in, not the one before`() throws {
-    let small = SmallLog()
-    let view = try small.log.view()
-    let batches = view.segments[0].batches
-    try #require(batches.count > 1)
-    let second = batches[1].offset
-    small.log.files.breakMedium(view.segments[0].path, second..<(second + 4096))
-    var reader = BatchReader(small.log.files, readsPastCache: true)
-    try reader.load(batches[0], of: view.segments[0])
-    #expect(reader.content.byteCount == batches[0].content.count)
-    #expect(throws: LogError.self) { try reader.load(batches[1], of: view.segments[0]) }
-  }
-
   @Test func `a segment that was unlinked meanwhile tells the reader to start over`() throws {
     let small = SmallLog()
     let view = try small.log.view()
