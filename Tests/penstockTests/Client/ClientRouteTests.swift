@@ -45,9 +45,9 @@ import Testing
     // The shard's own connection has ended: what goes out before that is noticed is in doubt.
     var last: Receipt?
     while last == nil {
-      do throws(StoreError) {
+      do {
         last = try await client.put([event])
-      } catch .unknownOutcome {
+      } catch StoreError.unknownOutcome {
         continue
       }
     }
