@@ -31,8 +31,7 @@ final class ClientLoop: @unchecked Sendable {
   }
 
   private let shared = Mutex(Shared())
-  private let wakeReadEnd: Int32
-  private let wakeWriteEnd: Int32
+  private let waker: WakePipe
   private let settings: ClientSettings
 
   // Touched by the thread only.
@@ -45,21 +44,9 @@ final class ClientLoop: @unchecked Sendable {
 
   init(_ settings: ClientSettings) throws(StoreError) {
     precondition(ClientLoop.shardCountMax + 2 <= Int(PENSTOCK_AWAIT_MAX))
-    var readEnd: Int32 = -1
-    var writeEnd: Int32 = -1
-    let result = unsafe penstock_pipe(&readEnd, &writeEnd)
-    guard result == 0 else {
-      throw .failed("a client needs a pipe: \(System.message(for: -result))")
-    }
-    wakeReadEnd = readEnd
-    wakeWriteEnd = writeEnd
+    waker = try WakePipe()
     self.settings = settings
     plain = ClientRoute(settings)
-  }
-
-  deinit {
-    _ = penstock_close(wakeReadEnd)
-    _ = penstock_close(wakeWriteEnd)
   }
 
   // MARK: - Callers
@@ -96,10 +83,7 @@ final class ClientLoop: @unchecked Sendable {
       defer { shared.isWoken = true }
       return (true, !shared.isWoken)
     }
-    if wakes {
-      var byte: UInt8 = 1
-      _ = unsafe penstock_write(wakeWriteEnd, &byte, 1)
-    }
+    if wakes { waker.wake() }
     return isChanged
   }
 
@@ -146,7 +130,7 @@ final class ClientLoop: @unchecked Sendable {
   /// Waits until a socket is ready, something was submitted, or the time for something has come.
   private func wait() {
     var routes: [ClientRoute] = []
-    var descriptors = [wakeReadEnd]
+    var descriptors = [waker.descriptor]
     var wantsWrite = [false]
     var wakeAt = Int64.max
     let now = System.monotonicNanoseconds()
@@ -162,7 +146,7 @@ final class ClientLoop: @unchecked Sendable {
     let result = unsafe penstock_await_any(
       descriptors, wantsWrite, &ready, Int32(descriptors.count), Int32(max(0, milliseconds)))
     guard result == 0 else { return }
-    if ready[0] != 0 { _ = penstock_read_byte(wakeReadEnd) }
+    if ready[0] != 0 { waker.take() }
     let then = System.monotonicNanoseconds()
     for (route, state) in zip(routes, ready.dropFirst()) where state != 0 {
       route.takeReadiness(

@@ -81,8 +81,7 @@ final class SocketWaiter: @unchecked Sendable {
   }
 
   private let shared = Mutex(Shared())
-  private let wakeReadEnd: Int32
-  private let wakeWriteEnd: Int32
+  private let waker: WakePipe
   /// Reads that are under way, for their number is limited.
   private let readCount = Atomic(0)
 
@@ -91,19 +90,7 @@ final class SocketWaiter: @unchecked Sendable {
   private static let waitNanosecondsMax: Int64 = 60_000_000_000
 
   init() throws(StoreError) {
-    var readEnd: Int32 = -1
-    var writeEnd: Int32 = -1
-    let result = unsafe penstock_pipe(&readEnd, &writeEnd)
-    guard result == 0 else {
-      throw .failed("a client needs a pipe: \(System.message(for: -result))")
-    }
-    wakeReadEnd = readEnd
-    wakeWriteEnd = writeEnd
-  }
-
-  deinit {
-    _ = penstock_close(wakeReadEnd)
-    _ = penstock_close(wakeWriteEnd)
+    waker = try WakePipe()
   }
 
   var isClosed: Bool { shared.withLock { $0.isClosed } }
@@ -206,9 +193,7 @@ final class SocketWaiter: @unchecked Sendable {
       defer { shared.isWoken = true }
       return !shared.isWoken
     }
-    guard wakes else { return }
-    var byte: UInt8 = 1
-    _ = unsafe penstock_write(wakeWriteEnd, &byte, 1)
+    if wakes { waker.wake() }
   }
 
   // MARK: - The thread
@@ -239,7 +224,7 @@ final class SocketWaiter: @unchecked Sendable {
 
   /// Waits until a socket is ready, or there is something else to do.
   private func poll(_ waits: [Wait], _ now: Int64) {
-    let descriptors = [wakeReadEnd] + waits.map(\.descriptor)
+    let descriptors = [waker.descriptor] + waits.map(\.descriptor)
     let wantsWrite = [false] + waits.map(\.wantsWrite)
     let nanoseconds = min(
       (waits.map(\.deadline).min() ?? .max) - now, SocketWaiter.waitNanosecondsMax)
@@ -248,7 +233,7 @@ final class SocketWaiter: @unchecked Sendable {
       descriptors, wantsWrite, &ready, Int32(descriptors.count),
       Int32(max(0, (nanoseconds + 999_999) / 1_000_000)))
     guard result == 0 else { return }
-    if ready[0] != 0 { _ = penstock_read_byte(wakeReadEnd) }
+    if ready[0] != 0 { waker.take() }
     for (wait, state) in zip(waits, ready.dropFirst()) where state != 0 { wait.settle(.ready) }
   }
 }

@@ -4,18 +4,7 @@ import Synchronization
 import Testing
 
 /// What a client says of requests whose fate could be mistaken.
-@Suite(.ownThreads) struct ClientDoubtTests {
-  private func connect(
-    _ server: ScriptedServer, _ change: (inout Client.Options) -> Void = { _ in }
-  ) async throws -> Client {
-    var options = Client.Options()
-    options.patienceMilliseconds = 20_000
-    change(&options)
-    return try await Client.connect(to: [LineAddress(url: server.url)], options: options)
-  }
-
-  private func event(_ payload: String) -> NewEvent { NewEvent(stream: "s", payload: payload) }
-
+@Suite(.ownThreads) struct ClientDoubtTests: ClientSuite {
   /// Two producers that count alike under one name and epoch are given each other's answers.
   @Test func `no two clients of one name count alike`() async throws {
     let told = Mutex<(epochs: Set<String>, counters: Set<Int>)>(([], []))

@@ -4,18 +4,7 @@ import Synchronization
 import Testing
 
 /// The client against servers that do as they please.
-@Suite(.ownThreads) struct ClientTests {
-  private func connect(
-    _ server: ScriptedServer, _ change: (inout Client.Options) -> Void = { _ in }
-  ) async throws -> Client {
-    var options = Client.Options()
-    options.patienceMilliseconds = 20_000
-    change(&options)
-    return try await Client.connect(to: [LineAddress(url: server.url)], options: options)
-  }
-
-  private func event(_ payload: String) -> NewEvent { NewEvent(stream: "s", payload: payload) }
-
+@Suite(.ownThreads) struct ClientTests: ClientSuite {
   /// The payload of a request of one event.
   private static func payload(_ request: ReadRequest) -> String {
     String(request.body.split(separator: "\t").last?.dropLast() ?? "")
