@@ -62,6 +62,8 @@ struct LogTail<Files: FileSystem>: ~Copyable {
   mutating func advance(
     to frontier: SequenceNumber, batches body: (TailBatch, RawSpan) throws -> Void
   ) throws -> Bool {
+    // What was held behind the place is from before the shard wrote there.
+    heldByteCount = 0
     while let line = try nextBatch(upTo: frontier) {
       guard let segment = place.segment else { return false }
       let batch = TailBatch(
